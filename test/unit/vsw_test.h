@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file
+ * What every unit test includes: cmocka needs these headers before its own.
+ */
+#ifndef VSW_TEST_H
+#define VSW_TEST_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#endif /* VSW_TEST_H */
