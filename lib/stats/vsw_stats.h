@@ -54,6 +54,8 @@
 	X(PKT_BAD_OP, "pkt_bad_op", "headers with an unknown operation")                           \
 	X(PKT_BAD_LEN, "pkt_bad_len", "headers whose length does not fit")                         \
 	X(PKT_BAD_FLAGS, "pkt_bad_flags", "headers with undefined shutdown flags")                 \
+	X(PKT_UNEXPECTED, "pkt_unexpected",                                                        \
+	  "packets that mean nothing in their connection's state")                                 \
 	/* malformed: rings (vsw_virtq.h) */                                                       \
 	X(CHAIN_LOOP, "chain_loop", "descriptor chains longer than their table")                   \
 	X(CHAIN_BAD_NEXT, "chain_bad_next", "descriptors that point outside their table")          \

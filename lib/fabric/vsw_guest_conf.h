@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file
+ * What every part of the switch knows of a guest: its configuration.
+ *
+ * Written by the control lcore before the guest is attached, read-only for everybody until
+ * the last part has detached it; messages refer to a guest by a pointer to this.
+ */
+#ifndef VSW_GUEST_CONF_H
+#define VSW_GUEST_CONF_H
+
+#include <stdint.h>
+#include <sys/un.h>
+
+struct vsw_loop;
+
+struct vsw_guest_conf {
+	uint16_t id; /**< slot: 0..VSW_GUESTS_MAX-1, unique among live guests */
+	uint32_t cid;
+	char socket[sizeof(((struct sockaddr_un *)0)->sun_path)];   /**< vhost-user listener */
+	char uds_path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /**< hybrid listener; guest
+								     * port P: <uds_path>_<P> */
+	uint32_t buf_alloc;  /**< receive window advertised per connection, bytes */
+	uint32_t queue_size; /**< most entries a ring may have; 0: what virtio allows */
+	uint32_t max_conns;
+	uint32_t spill_budget; /**< bytes buffered for slow host readers, all connections */
+
+	/* Who serves the guest; set when it is placed, before it is attached. */
+	struct vsw_loop *poll_loop;
+	struct vsw_loop *bridge_loop;
+};
+
+#endif /* VSW_GUEST_CONF_H */

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file
+ * The messages between lcores: the only way in which the poll, bridge and control roles
+ * meet. Every one is a verb about an object that its receiver owns.
+ *
+ * A message never carries payload. It carries a *loan*: segments of guest memory, valid
+ * until the message comes back. A conversation uses one object: the reply to a message is
+ * the same object sent back, so a reply cannot fail for want of memory. Whoever ends the
+ * conversation frees it.
+ *
+ * Order: messages from one lcore to another arrive in the order in which they were sent.
+ */
+#ifndef VSW_MSG_H
+#define VSW_MSG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "vsw_limits.h"
+
+struct vsw_guest_conf;
+struct vsw_loop;
+struct vsw_rings;
+
+/** The roles that a loop may run; a verb belongs to the role that receives it. */
+enum vsw_role {
+	VSW_ROLE_POLL,    /**< owns guests: rings, connections, credit */
+	VSW_ROLE_BRIDGE,  /**< owns host streams: sockets, spill buffers */
+	VSW_ROLE_CONTROL, /**< owns the guest registry, listeners, handshakes */
+	VSW_N_ROLES
+};
+
+/*
+ * X(verb, receiving role, text)
+ *
+ * `conn` is the poll role's name of a connection, `stream` the bridge role's name of the
+ * host's end of it: each is opaque to the other and only handed back.
+ */
+#define VSW_MSG_TABLE(X)                                                                           \
+	/* A guest asks for host port `port`: connect to <uds_path>_<port>. conn, guest, port.     \
+	 * Reply OPENED. */                                                                        \
+	X(CONNECT, BRIDGE, "connect")                                                              \
+	/* result 0: `stream` is open; or -errno and there is no stream. */                        \
+	X(OPENED, POLL, "opened")                                                                  \
+	/* A host has sent its CONNECT line: `fd` is its socket, positioned behind the line, now   \
+	 * the bridge's; `port` the guest port it wants. The bridge makes a stream of it and       \
+	 * passes the same object on as INCOMING. */                                               \
+	X(ADOPT, BRIDGE, "adopt")                                                                  \
+	/* `stream` wants guest port `port`. The poll role answers with ACCEPT or CLOSE, in a      \
+	 * message of its own, and frees this one. */                                              \
+	X(INCOMING, POLL, "incoming")                                                              \
+	/* The guest accepted: write "OK <port>\n" to the stream. Freed by the bridge. */          \
+	X(ACCEPT, BRIDGE, "accept")                                                                \
+	/* Loan: write the `len` bytes of segs[0..n_segs) to the stream. Reply WROTE, at once      \
+	 * unless the guest's spill budget is used up. `chain` is the lender's own. */             \
+	X(WRITE, BRIDGE, "write")                                                                  \
+	/* The loan is back. `len`: bytes of it that reached the socket; the rest was spilled      \
+	 * and is reported by NOTICE, or, with `result` < 0 (the host reads no more), dropped. */  \
+	X(WROTE, POLL, "wrote")                                                                    \
+	/* Loan: read into segs[0..n_segs), once. Reply FILLED, at once. */                        \
+	X(READ, BRIDGE, "read")                                                                    \
+	/* The loan is back. `len`: bytes read, filling segs in order. `flags`:                    \
+	 * VSW_MSG_F_DRAINED, VSW_MSG_F_EOF. */                                                    \
+	X(FILLED, POLL, "filled")                                                                  \
+	/* The bridge speaks up about `conn`: bytes in `len` of earlier WRITEs have left the       \
+	 * spill buffer; `flags`: VSW_MSG_F_READABLE, VSW_MSG_F_HANGUP. Freed by the poll role. */ \
+	X(NOTICE, POLL, "notice")                                                                  \
+	/* shutdown(2) the stream, `flags`: VSW_MSG_F_SHUT_SEND after what is spilled,             \
+	 * VSW_MSG_F_SHUT_RECV at once. Freed by the bridge. */                                    \
+	X(SHUTDOWN, BRIDGE, "shutdown")                                                            \
+	/* The connection is over. Reply CLOSED, at once; the bridge names `conn` in no later      \
+	 * message (WROTE excepted, with conn NULL), flushes what is spilled, on a deadline, and   \
+	 * closes. */                                                                              \
+	X(CLOSE, BRIDGE, "close")                                                                  \
+	X(CLOSED, POLL, "closed")                                                                  \
+	/* Give back every loan of `guest` that is still held, by spilling over the budget.        \
+	 * Reply RECALLED: by then all of them have arrived. */                                    \
+	X(RECALL, BRIDGE, "recall")                                                                \
+	X(RECALLED, POLL, "recalled")                                                              \
+	/* Take ownership of `guest`; its rings are stopped. Reply ATTACHED, result 0 or -errno.   \
+	 */                                                                                        \
+	X(ATTACH, POLL, "attach")                                                                  \
+	X(ATTACHED, CONTROL, "attached")                                                           \
+	/* vswd is going: reset every connection of `guest`, refuse new ones. Reply DRAINED when   \
+	 * the guest has been told or cannot be. */                                                \
+	X(DRAIN, POLL, "drain")                                                                    \
+	X(DRAINED, CONTROL, "drained")                                                             \
+	/* Start the rings of `guest` as in `rings`. From the vhost-user thread, which waits:      \
+	 * completed with vsw_msg_complete(). */                                                   \
+	X(START, POLL, "start")                                                                    \
+	/* Let go of the rings and the memory of `guest`: all loans are back, `rings->base` says   \
+	 * where each ring stands. `flags`: VSW_MSG_F_RESET, the guest's connections are over.     \
+	 * From the vhost-user thread, which waits. */                                             \
+	X(STOP, POLL, "stop")                                                                      \
+	/* The vhost-user socket of `guest` listens: result 0, or -errno. */                       \
+	X(LISTENING, CONTROL, "listening")                                                         \
+	/* The vhost-user socket of `guest` is gone, its rings are stopped. */                     \
+	X(UNLISTENED, CONTROL, "unlistened")                                                       \
+	/* Finish within reason: reply QUIET when no stream has spilled bytes left, or when        \
+	 * `port` milliseconds have passed. */                                                     \
+	X(FLUSH, BRIDGE, "flush")                                                                  \
+	X(QUIET, CONTROL, "quiet")
+
+enum vsw_verb {
+#define X(verb, role, text) VSW_MSG_##verb,
+	VSW_MSG_TABLE(X)
+#undef X
+		VSW_N_VERBS
+};
+
+/* Flags of FILLED and NOTICE. */
+#define VSW_MSG_F_DRAINED 0x01u  /**< the socket had no more; a NOTICE will say when it has */
+#define VSW_MSG_F_EOF 0x02u      /**< the host has sent everything it will ever send */
+#define VSW_MSG_F_READABLE 0x04u /**< there is something to read, or an end of file */
+#define VSW_MSG_F_HANGUP 0x08u   /**< the host reads no more: closed, or shut its read side */
+/* Flags of SHUTDOWN. */
+#define VSW_MSG_F_SHUT_SEND 0x10u /**< the guest sends no more */
+#define VSW_MSG_F_SHUT_RECV 0x20u /**< the guest receives no more */
+/* Flag of STOP. */
+#define VSW_MSG_F_RESET 0x40u
+
+/** A chain of a READ: which head, and how many of the message's segments are its. */
+struct vsw_msg_chain {
+	uint16_t head;
+	uint16_t n_segs;
+};
+
+struct vsw_msg {
+	/* Set by whoever sends. */
+	uint8_t verb; /**< enum vsw_verb */
+	uint8_t flags;
+	uint16_t n_segs;
+	uint16_t n_chains; /**< of READ and FILLED */
+	uint16_t loan;     /**< of WRITE and WROTE: the lender's name of the chain */
+	uint32_t len;      /**< bytes, see the verb */
+	int32_t result;    /**< 0 or -errno, see the verb */
+	uint32_t port;
+	int32_t fd;
+	const struct vsw_guest_conf *guest;
+	void *conn;              /**< the poll role's; opaque to others */
+	void *stream;            /**< the bridge role's; opaque to others */
+	struct vsw_rings *rings; /**< of START and STOP; the sender's, which waits */
+	void *waiter;            /**< of START and STOP, see vsw_msg_call() */
+	struct vsw_msg *next;    /**< for whoever holds the message */
+	struct vsw_msg_chain chain[VSW_MSG_SEGS];
+	struct iovec segs[VSW_MSG_SEGS];
+};
+
+/** Name of a verb. Static storage. */
+const char *vsw_msg_verb_str(enum vsw_verb verb);
+
+/**
+ * Create the pool that all messages come from.
+ *
+ * @param n messages; every inbox has room for all of them, so sending never fails.
+ * @return 0 or -ENOMEM. Once per process, before any loop exists.
+ */
+int vsw_msg_pool_create(unsigned int n);
+
+/** Free the pool; no message may be out. */
+void vsw_msg_pool_destroy(void);
+
+/**
+ * A message with every field before `chain` zeroed, or NULL when all are in use: that is the
+ * switch's back-pressure. The caller keeps its object as it is and tries again at its next
+ * pass; it does not drop anything.
+ *
+ * Runs on: any thread; cached on lcores.
+ */
+struct vsw_msg *vsw_msg_alloc(enum vsw_verb verb);
+
+/** Give a message back. NULL is allowed. */
+void vsw_msg_free(struct vsw_msg *msg);
+
+/** Send @p msg to the loop @p to; never fails, never blocks. The message is the receiver's. */
+void vsw_msg_send(struct vsw_loop *to, struct vsw_msg *msg);
+
+/** Turn @p msg into @p verb and send it: a reply, or a message passed on. */
+void vsw_msg_reply(struct vsw_loop *to, struct vsw_msg *msg, enum vsw_verb verb);
+
+/**
+ * Send @p msg and wait until its receiver calls vsw_msg_complete(). The message is the
+ * caller's again afterwards.
+ *
+ * Runs on: threads that are no lcore's (librte_vhost's); a loop must not wait.
+ */
+void vsw_msg_call(struct vsw_loop *to, struct vsw_msg *msg);
+
+/** Release the thread that waits for @p msg. */
+void vsw_msg_complete(struct vsw_msg *msg);
+
+#endif /* VSW_MSG_H */
