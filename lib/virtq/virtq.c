@@ -44,8 +44,6 @@
 
 #include "vsw_base.h"
 
-#define QUEUE_SIZE_MAX 32768
-
 /* Verdict over one chain. All but the first two are counted, see complete_malformed(). */
 enum verdict {
 	CHAIN_OK,
@@ -502,7 +500,7 @@ rings_are_sound(const struct vsw_virtq_conf *conf, const struct vsw_mem *mem)
 	uint64_t n = conf->size;
 	uint64_t event = conf->event_idx ? sizeof(uint16_t) : 0;
 
-	if (n == 0 || n > QUEUE_SIZE_MAX || (n & (n - 1)) != 0 || !rings_are_aligned(conf))
+	if (n == 0 || (n & (n - 1)) != 0 || !rings_are_aligned(conf))
 		return false;
 	return vsw_mem_holds(mem, conf->desc, n * sizeof(conf->desc[0])) &&
 	       vsw_mem_holds(mem, conf->avail,
