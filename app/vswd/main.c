@@ -28,11 +28,11 @@
 #include "vsw_vhost.h"
 
 /*
- * Messages: for each guest what it may have lent out (64 + 16) and some for its connections;
- * and enough that a single guest never notices.
+ * Messages: for each guest what it may have out at once (128) and a few unanswered ones; and
+ * a base for what bridges and control have to say.
  */
 #define MSGS_BASE 4096
-#define MSGS_PER_GUEST 96
+#define MSGS_PER_GUEST 144
 
 struct vswd {
 	struct options opt;

@@ -362,7 +362,7 @@ flow_on_opened(void *ctx, struct vsw_msg *msg)
 
 	flow->stream = msg->stream;
 	flow->stream_state = is_open ? STREAM_OPEN : STREAM_NONE;
-	vsw_msg_free(msg);
+	guest_free(flow->guest, msg);
 	if (is_open)
 		flow_tell_bridge(flow); /* the guest may have gone meanwhile: CLOSE */
 	else
@@ -377,9 +377,11 @@ flow_on_closed(void *ctx, struct vsw_msg *msg)
 {
 	struct flow *flow = msg->conn;
 
-	vsw_msg_free(msg);
-	if (flow == NULL) /* a host request that was refused at once never had one */
+	if (flow == NULL) { /* a host's request that was refused at once never had one */
+		vsw_msg_free(msg);
 		return;
+	}
+	guest_free(flow->guest, msg);
 	flow->stream = NULL;
 	flow->stream_state = STREAM_NONE;
 	settle(flow);

@@ -60,10 +60,10 @@ trim_to_payload(struct vsw_chain *chain, uint32_t len)
 }
 
 static void
-free_all(struct vsw_msg **msgs, unsigned int n)
+free_all(struct guest *guest, struct vsw_msg **msgs, unsigned int n)
 {
 	while (n > 0)
-		vsw_msg_free(msgs[--n]);
+		guest_free(guest, msgs[--n]);
 }
 
 /* All messages for a chain of n_segs segments, or none. */
@@ -78,7 +78,7 @@ alloc_parts(struct guest *guest, uint16_t n_segs, struct vsw_msg *msgs[PARTS_MAX
 	for (unsigned int i = 0; i < n_parts; i++) {
 		msgs[i] = guest_alloc(guest, VSW_MSG_WRITE);
 		if (msgs[i] == NULL) {
-			free_all(msgs, i);
+			free_all(guest, msgs, i);
 			return 0;
 		}
 	}
@@ -130,7 +130,7 @@ take_payload(struct flow *flow, const struct vsw_pkt *pkt, struct vsw_chain *cha
 	if (actions & VSW_CONN_ACT_DELIVER) {
 		lend(flow, chain, msgs, n_parts);
 	} else {
-		free_all(msgs, n_parts);
+		free_all(guest, msgs, n_parts);
 		vsw_virtq_push(&guest->from_guest, chain->head, 0);
 	}
 	flow_act(flow, actions & ~VSW_CONN_ACT_DELIVER);
@@ -229,7 +229,7 @@ from_guest_on_wrote(void *ctx, struct vsw_msg *msg)
 		vsw_virtq_push(&guest->from_guest, loan->head, 0);
 		guest->free_loan[guest->n_free_loans++] = msg->loan;
 	}
-	vsw_msg_free(msg);
+	guest_free(guest, msg);
 	if (flow != NULL && len > 0)
 		flow_event(flow, VSW_CONN_EV_FAR_TOOK, len);
 }

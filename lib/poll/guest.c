@@ -57,16 +57,35 @@ guest_destroy(struct guest *guest)
 	free(guest);
 }
 
+static bool
+is_answered(enum vsw_verb verb)
+{
+	return verb != VSW_MSG_ACCEPT && verb != VSW_MSG_SHUTDOWN;
+}
+
 struct vsw_msg *
 guest_alloc(struct guest *guest, enum vsw_verb verb)
 {
-	struct vsw_msg *msg = vsw_msg_alloc(verb);
+	struct vsw_msg *msg;
 
+	/* The answer that makes room again also wakes the loop. */
+	if (is_answered(verb) && guest->n_msgs_out >= MSGS_MAX)
+		return NULL;
+	msg = vsw_msg_alloc(verb);
 	if (msg == NULL) {
 		guest->starved = true;
 		vsw_count(&guest->counters, VSW_CTR_MESSAGE_STALLS, 1);
+	} else if (is_answered(verb)) {
+		guest->n_msgs_out++;
 	}
 	return msg;
+}
+
+void
+guest_free(struct guest *guest, struct vsw_msg *msg)
+{
+	guest->n_msgs_out--;
+	vsw_msg_free(msg);
 }
 
 void

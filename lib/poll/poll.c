@@ -136,9 +136,10 @@ static void
 on_recalled(void *ctx, struct vsw_msg *msg)
 {
 	struct vsw_poll *poll = ctx;
+	struct guest *guest = poll->by_id[msg->guest->id];
 
-	poll->by_id[msg->guest->id]->recalling = false;
-	vsw_msg_free(msg);
+	guest->recalling = false;
+	guest_free(guest, msg);
 }
 
 static void

@@ -20,11 +20,15 @@
 #include "vsw_stats.h"
 #include "vsw_virtq.h"
 
-/* Messages that one guest may have out as loans of what it sends: bounds what a guest whose
- * hosts do not read can take of the common pool. */
+/*
+ * Messages that one guest may have out and waits to see again: whatever it does, it takes no
+ * more than this of the common pool. Of these, loans of what it sends, which a host that does
+ * not read can keep for long:
+ */
+#define MSGS_MAX 128
 #define LOANS_MAX 64
 
-/* The same for loans of its receive buffers. */
+/* ... and loans of its receive buffers. */
 #define READS_MAX 16
 
 /* Resets that wait for a receive buffer. When all are used, nothing more is taken from the
@@ -109,6 +113,7 @@ struct guest {
 	struct loan loan[LOANS_MAX];
 	uint16_t free_loan[LOANS_MAX];
 	uint16_t n_free_loans;
+	uint16_t n_msgs_out;  /* all messages that will come back */
 	uint16_t n_parts_out; /* WRITE messages */
 	uint16_t n_reads_out; /* READ messages */
 
@@ -138,8 +143,10 @@ void guest_drain(struct vsw_poll *poll, struct guest *guest, struct vsw_msg *dra
 void guest_progress(struct guest *guest);
 /* Queue a RST; there is room (reset_room()). */
 void guest_queue_reset(struct guest *guest, const struct vsw_pkt *rst);
-/* A message for this guest; NULL leaves a mark so that the loop stays awake. */
+/* A message to the bridge for this guest; NULL: try again at a later pass, which will come.
+ * One that the bridge answers is given back with guest_free(). */
 struct vsw_msg *guest_alloc(struct guest *guest, enum vsw_verb verb);
+void guest_free(struct guest *guest, struct vsw_msg *msg);
 
 static inline unsigned int
 guest_reset_room(const struct guest *guest)

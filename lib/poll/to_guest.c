@@ -215,7 +215,7 @@ fetch_data(struct vsw_poll *poll, struct flow *flow)
 	add_buffers(poll, guest, &fetch, vsw_min_u32(flow->n_read_chains, window.packets));
 	if (fetch.msg->n_chains == 0) {
 		vsw_count(&guest->counters, VSW_CTR_BUFFER_STALLS, 1);
-		vsw_msg_free(fetch.msg);
+		guest_free(guest, fetch.msg);
 		return false;
 	}
 
@@ -333,6 +333,7 @@ to_guest_on_filled(void *ctx, struct vsw_msg *msg)
 	bool alive = flow->conn.state == VSW_CONN_ESTABLISHED;
 	uint32_t len = alive ? msg->len : 0;
 	unsigned int n_used;
+	bool is_end;
 
 	flow->reading = false;
 	guest->n_reads_out--;
@@ -344,9 +345,7 @@ to_guest_on_filled(void *ctx, struct vsw_msg *msg)
 
 	if (msg->flags & (VSW_MSG_F_DRAINED | VSW_MSG_F_EOF))
 		flow->readable = false;
-	if (msg->flags & VSW_MSG_F_EOF)
-		flow_event(flow, VSW_CONN_EV_FAR_EOF, 0);
-	else
-		flow_act(flow, 0);
-	vsw_msg_free(msg);
+	is_end = (msg->flags & VSW_MSG_F_EOF) != 0;
+	guest_free(guest, msg);
+	flow_act(flow, is_end ? vsw_conn_event(&flow->conn, VSW_CONN_EV_FAR_EOF, 0) : 0);
 }
