@@ -15,7 +15,9 @@ struct options {
 	struct vsw_conf conf;
 	enum vsw_idle idle;
 	int eal_argc;
-	char *eal_argv[OPTIONS_EAL_MAX];
+	char *eal_argv[OPTIONS_EAL_MAX]; /* EAL overwrites entries; they point into: */
+	char eal_text[16 * 1024];
+	size_t eal_text_len;
 };
 
 /** Read the command line. Ends the process for --help, --version (0) and mistakes (1). */
