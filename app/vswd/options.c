@@ -166,14 +166,18 @@ has_eal(const struct options *opt, const char *const *names)
 
 static void __attribute__((format(printf, 2, 3))) add_eal(struct options *opt, const char *fmt, ...)
 {
+	char *arg = opt->eal_text + opt->eal_text_len;
+	size_t room = sizeof(opt->eal_text) - opt->eal_text_len;
 	va_list ap;
+	int len;
 
-	if (opt->eal_argc >= OPTIONS_EAL_MAX - 1)
-		errx(EXIT_FAILURE, "there are more than %d EAL options", OPTIONS_EAL_MAX - 16);
 	va_start(ap, fmt);
-	if (vasprintf(&opt->eal_argv[opt->eal_argc++], fmt, ap) < 0)
-		err(EXIT_FAILURE, "command line");
+	len = vsnprintf(arg, room, fmt, ap);
 	va_end(ap);
+	if (opt->eal_argc == OPTIONS_EAL_MAX - 1 || (size_t)len >= room)
+		errx(EXIT_FAILURE, "there are too many EAL options, or they are too long");
+	opt->eal_argv[opt->eal_argc++] = arg;
+	opt->eal_text_len += (size_t)len + 1;
 }
 
 /* "0@(0,1,5)": lcore 0 on any cpu that this process may use. */
