@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file
+ * The bridge role: host streams. A completion engine over AF_UNIX sockets: it connects,
+ * takes over accepted sockets, writes and reads loans of guest memory, shuts down, closes,
+ * and reports. It knows nothing of packets, connections or credit.
+ *
+ * Everything goes through the messages of vsw_msg.h: a bridge registers its handlers and its
+ * pass with a loop and has no other entry.
+ *
+ * Owns: every stream's socket, epoll registration and spill buffer; the spill budget of the
+ * guests whose streams it serves (a guest's streams are all on one bridge).
+ */
+#ifndef VSW_BRIDGE_H
+#define VSW_BRIDGE_H
+
+#include "vsw_loop.h"
+#include "vsw_stats.h"
+
+struct vsw_bridge;
+
+/**
+ * Create a bridge that runs on @p loop. Before the loop runs.
+ * @return NULL when out of memory.
+ */
+struct vsw_bridge *vsw_bridge_create(struct vsw_loop *loop);
+
+/** Close every stream at once, spilled bytes included, and free the bridge. The loop must
+ * not run any more. NULL is allowed. */
+void vsw_bridge_destroy(struct vsw_bridge *bridge);
+
+/** What the bridge counted for guest @p guest_id: spills, held loans, flush timeouts. Any
+ * thread. */
+const struct vsw_counters *vsw_bridge_counters(const struct vsw_bridge *bridge, uint16_t guest_id);
+
+#endif /* VSW_BRIDGE_H */
