@@ -61,7 +61,7 @@ struct vsw_loop {
 	unsigned int lcore_id;
 	enum vsw_idle idle;
 	int epoll_fd;
-	unsigned int n_watches;
+	unsigned int n_watches; /* not counting those that only end a sleep */
 	struct vsw_watch wake_watch;
 	struct epoll_event events[EVENTS_MAX]; /* those of this turn... */
 	int next_event, n_events;              /* ...that are not delivered yet */
@@ -107,10 +107,10 @@ vsw_loop_create(unsigned int lcore_id, enum vsw_idle idle)
 	if (loop->inbox == NULL || loop->wake_fd < 0 || loop->epoll_fd < 0)
 		goto fail;
 
-	loop->wake_watch = (struct vsw_watch){.fn = on_wake, .fd = loop->wake_fd};
+	loop->wake_watch =
+		(struct vsw_watch){.fn = on_wake, .fd = loop->wake_fd, .wakeup_only = true};
 	if (vsw_loop_watch(loop, &loop->wake_watch, EPOLLIN) != 0)
 		goto fail;
-	loop->n_watches = 0; /* never has to be looked at by a loop that is awake */
 	return loop;
 
 fail:
@@ -149,6 +149,12 @@ vsw_loop_on_msg(struct vsw_loop *loop, enum vsw_verb verb, vsw_msg_fn fn, void *
 {
 	loop->handler[verb].fn = fn;
 	loop->handler[verb].ctx = ctx;
+}
+
+bool
+vsw_loop_sleeps(const struct vsw_loop *loop)
+{
+	return loop->idle == VSW_IDLE_ADAPTIVE;
 }
 
 unsigned int
@@ -200,7 +206,7 @@ vsw_loop_watch(struct vsw_loop *loop, struct vsw_watch *w, uint32_t events)
 
 	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, w->fd, &ev) != 0)
 		return -errno;
-	loop->n_watches++;
+	loop->n_watches += !w->wakeup_only;
 	return 0;
 }
 
@@ -216,7 +222,7 @@ void
 vsw_loop_unwatch(struct vsw_loop *loop, struct vsw_watch *w)
 {
 	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, w->fd, NULL) == 0)
-		loop->n_watches--;
+		loop->n_watches -= !w->wakeup_only;
 	for (int i = loop->next_event; i < loop->n_events; i++) {
 		if (loop->events[i].data.ptr == w)
 			loop->events[i].data.ptr = NULL;

@@ -52,6 +52,9 @@ struct vsw_watch {
 	 * objects of other watches (defer that to the role's pass). */
 	void (*fn)(struct vsw_watch *w, uint32_t events);
 	int fd;
+	/** It matters only to a loop that sleeps (a guest's kicks): one that is awake finds
+	 * the work by itself and need not ask. */
+	bool wakeup_only;
 };
 
 /**
@@ -84,6 +87,9 @@ int vsw_loop_rewatch(struct vsw_loop *loop, struct vsw_watch *w, uint32_t events
 /** Stop looking after @p w->fd, before it is closed. Events of the same turn that were
  * not delivered yet are not delivered any more. */
 void vsw_loop_unwatch(struct vsw_loop *loop, struct vsw_watch *w);
+
+/** True when the loop sleeps at times, so that wake-ups must be arranged. */
+bool vsw_loop_sleeps(const struct vsw_loop *loop);
 
 /** The lcore that the loop was made for. */
 unsigned int vsw_loop_lcore(const struct vsw_loop *loop);

@@ -29,6 +29,7 @@ enum vsw_role {
 	VSW_ROLE_POLL,    /**< owns guests: rings, connections, credit */
 	VSW_ROLE_BRIDGE,  /**< owns host streams: sockets, spill buffers */
 	VSW_ROLE_CONTROL, /**< owns the guest registry, listeners, handshakes */
+	VSW_ROLE_VHOST,   /**< owns vhost-user sockets; on a thread of its own, may block */
 	VSW_N_ROLES
 };
 
@@ -48,10 +49,11 @@ enum vsw_role {
 	 * the bridge's; `port` the guest port it wants. The bridge makes a stream of it and       \
 	 * passes the same object on as INCOMING. */                                               \
 	X(ADOPT, BRIDGE, "adopt")                                                                  \
-	/* `stream` wants guest port `port`. The poll role answers with ACCEPT or CLOSE, in a      \
-	 * message of its own, and frees this one. */                                              \
+	/* `stream` wants guest port `port`. The poll role answers with ACCEPT or CLOSE in a       \
+	 * message of its own. The bridge says nothing of the stream before the ACCEPT. */         \
 	X(INCOMING, POLL, "incoming")                                                              \
-	/* The guest accepted: write "OK <port>\n" to the stream. Freed by the bridge. */          \
+	/* The guest accepted, the stream is `conn`'s from now on: write "OK <port>\n" to it.      \
+	 * Freed by the bridge. */                                                                 \
 	X(ACCEPT, BRIDGE, "accept")                                                                \
 	/* Loan: write the `len` bytes of segs[0..n_segs) to the stream. Reply WROTE, at once      \
 	 * unless the guest's spill budget is used up. `chain` is the lender's own. */             \
@@ -94,12 +96,16 @@ enum vsw_role {
 	 * where each ring stands. `flags`: VSW_MSG_F_RESET, the guest's connections are over.     \
 	 * From the vhost-user thread, which waits. */                                             \
 	X(STOP, POLL, "stop")                                                                      \
-	/* The vhost-user socket of `guest` listens: result 0, or -errno. */                       \
+	/* Listen on the vhost-user socket of `guest`. Reply LISTENING. */                         \
+	X(LISTEN, VHOST, "listen")                                                                 \
+	/* result 0, or -errno. */                                                                 \
 	X(LISTENING, CONTROL, "listening")                                                         \
-	/* The vhost-user socket of `guest` is gone, its rings are stopped. */                     \
+	/* Close the vhost-user socket of `guest` and its connection. Reply UNLISTENED. */         \
+	X(UNLISTEN, VHOST, "unlisten")                                                             \
+	/* The socket is gone, the guest's rings are stopped. */                                   \
 	X(UNLISTENED, CONTROL, "unlistened")                                                       \
-	/* Finish within reason: reply QUIET when no stream has spilled bytes left, or when        \
-	 * `port` milliseconds have passed. */                                                     \
+	/* Finish within `port` milliseconds: reply QUIET when no stream has bytes left to flush,  \
+	 * or when the time is over. */                                                            \
 	X(FLUSH, BRIDGE, "flush")                                                                  \
 	X(QUIET, CONTROL, "quiet")
 
@@ -121,10 +127,11 @@ enum vsw_verb {
 /* Flag of STOP. */
 #define VSW_MSG_F_RESET 0x40u
 
-/** A chain of a READ: which head, and how many of the message's segments are its. */
+/** A chain of a READ: which head, and how many of segs[0..n_segs) are its. */
 struct vsw_msg_chain {
 	uint16_t head;
-	uint16_t n_segs;
+	uint8_t n_segs;
+	uint8_t n_hdr_segs; /**< of its packet header, the poll role's own, see poll/to_guest.c */
 };
 
 struct vsw_msg {
@@ -137,13 +144,14 @@ struct vsw_msg {
 	uint32_t len;      /**< bytes, see the verb */
 	int32_t result;    /**< 0 or -errno, see the verb */
 	uint32_t port;
-	int32_t fd;
+	int32_t fd; /**< of ADOPT; -1 otherwise */
 	const struct vsw_guest_conf *guest;
-	void *conn;              /**< the poll role's; opaque to others */
-	void *stream;            /**< the bridge role's; opaque to others */
-	struct vsw_rings *rings; /**< of START and STOP; the sender's, which waits */
-	void *waiter;            /**< of START and STOP, see vsw_msg_call() */
-	struct vsw_msg *next;    /**< for whoever holds the message */
+	struct vsw_loop *reply_to; /**< of requests of the control role: its own loop */
+	void *conn;                /**< the poll role's; opaque to others */
+	void *stream;              /**< the bridge role's; opaque to others */
+	struct vsw_rings *rings;   /**< of START and STOP; the sender's, which waits */
+	void *waiter;              /**< of START and STOP, see vsw_msg_call() */
+	struct vsw_msg *next;      /**< for whoever holds the message */
 	struct vsw_msg_chain chain[VSW_MSG_SEGS];
 	struct iovec segs[VSW_MSG_SEGS];
 };

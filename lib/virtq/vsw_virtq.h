@@ -18,12 +18,13 @@
  * Everything in guest memory is hostile. Each descriptor is copied once, checked in the
  * copy, then used. A chain that fails a check is never handed out: it gets a used entry of
  * length 0, so that the guest's ring does not leak, and a counter. A ring whose index jumps
- * further than it is long cannot be trusted any more: it is `broken` and pops nothing until
- * the guest starts it anew; nobody else notices.
+ * further than it is long, or back, cannot be trusted any more: it is `broken` and pops
+ * nothing until the guest starts it anew; nobody else notices.
  *
  * Thread-safety: a queue belongs to the lcore that owns the guest; every function runs
- * there, none blocks, allocates or logs. Only vsw_virtq_flush() makes a system call, at
- * most one: the signal.
+ * there, none blocks or logs. Only vsw_virtq_start() allocates, and vsw_virtq_stop() frees.
+ * On the packet path only vsw_virtq_flush() makes a system call, at most one: the signal.
+ * The process ignores SIGPIPE, because a call fd may be a socket whose guest is gone.
  */
 #ifndef VSW_VIRTQ_H
 #define VSW_VIRTQ_H
@@ -116,12 +117,15 @@ struct vsw_chain_burst {
  * @param conf     copied.
  * @param mem      the guest's memory; must stay valid and unchanged until the stop.
  * @param counters of the guest; malformed input is counted there. Owned by the same lcore.
- * @return 0, -EINVAL for a size that is no power of two in 1..32768 or a missing ring,
- *         -ENOMEM.
+ * @return 0, -EINVAL for a size that is no power of two in 1..32768 or a ring that is
+ *         misaligned or not wholly inside @p mem (librte_vhost checks a ring against the
+ *         size it had then, and lets the VMM change the size later), -ENOMEM.
  *
  * The call fd is made non-blocking (User-Mode Linux passes a blocking socket, facts of
- * doc/guides/threads). The first flush signals even if the guest does not ask: a call fd
- * that was replaced while the rings stood still may have lost a signal (spdk#3150).
+ * doc/guides/threads); one that cannot be is not used. The first flush signals even if the
+ * guest does not ask and nothing was pushed: a call fd that was replaced while the rings
+ * stood still may have lost a signal (spdk#3150), and the guest may wait for it before it
+ * makes anything available. The guest is told not to kick.
  */
 int vsw_virtq_start(struct vsw_virtq *vq, enum vsw_virtq_dir dir, const struct vsw_virtq_conf *conf,
 		    const struct vsw_mem *mem, struct vsw_counters *counters);
@@ -140,14 +144,16 @@ uint16_t vsw_virtq_stop(struct vsw_virtq *vq);
  *
  * @param vq     may be stopped or broken: pops nothing then.
  * @param burst  out; overwritten. Fewer chains come back when the guest has no more, or when
- *               the segments of the next would not fit behind those already in the burst.
+ *               the next would not fit behind those already looked at: VSW_BURST_SEGS
+ *               segments, and as many descriptors, empty and malformed ones included.
  * @param max    at most VSW_BURST.
  * @return burst->n_chains.
  *
  * Malformed chains are completed (push with length 0) and counted on the way and are not in
  * the burst; the caller flushes in any case. A buffer that crosses two regions comes back as
  * two segments. A descriptor of length 0 yields no segment. At most VSW_BURST available
- * entries are looked at per call, so that a flood of malformed ones cannot hold the lcore.
+ * entries are looked at per call, so that a flood of malformed ones cannot hold the lcore:
+ * 0 does not mean that nothing is available, vsw_virtq_has_avail() tells.
  */
 uint16_t vsw_virtq_pop(struct vsw_virtq *vq, struct vsw_chain_burst *burst, uint16_t max);
 
@@ -161,7 +167,7 @@ void vsw_virtq_push(struct vsw_virtq *vq, uint16_t head, uint32_t len);
 
 /** Show the guest all pushed entries (one index store) and signal it if it wants that: its
  * used_event lies between, or without EVENT_IDX it did not set NO_INTERRUPT. Does nothing
- * when nothing was pushed since. */
+ * when nothing was pushed since, but for the first signal, see vsw_virtq_start(). */
 void vsw_virtq_flush(struct vsw_virtq *vq);
 
 /** Chains that are out now. */
@@ -192,9 +198,13 @@ enum vsw_mem_verdict {
  * Translate a guest-physical range into segments of this process.
  *
  * @param segs,max  room for the segments.
- * @param n         in/out: how many of them are filled; new ones are appended.
+ * @param n         in/out: how many of them are filled; new ones are appended. Unchanged
+ *                  unless the verdict is VSW_MEM_OK.
  */
 enum vsw_mem_verdict vsw_mem_segments(const struct vsw_mem *mem, uint64_t gpa, uint64_t len,
 				      struct iovec *segs, uint16_t max, uint16_t *n);
+
+/** True when the @p len bytes at @p ptr of this process lie inside one region. */
+bool vsw_mem_holds(const struct vsw_mem *mem, const void *ptr, uint64_t len);
 
 #endif /* VSW_VIRTQ_H */

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vsw_socket_path.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <bsd/string.h>
+
+int
+vsw_socket_path_state(const char *path)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	struct stat st;
+	int fd, rc;
+
+	if (lstat(path, &st) != 0)
+		return errno == ENOENT ? VSW_SOCKET_PATH_FREE : -errno;
+	if (!S_ISSOCK(st.st_mode))
+		return -EEXIST;
+	if (strlcpy(addr.sun_path, path, sizeof(addr.sun_path)) >= sizeof(addr.sun_path))
+		return -ENAMETOOLONG;
+
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	rc = connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) == 0 ? 0 : errno;
+	close(fd);
+	if (rc == ECONNREFUSED)
+		return VSW_SOCKET_PATH_STALE;
+	if (rc == 0 || rc == EPROTOTYPE)
+		return -EADDRINUSE;
+	return -rc;
+}
+
+int
+vsw_socket_path_clear(const char *path)
+{
+	int state = vsw_socket_path_state(path);
+
+	if (state == VSW_SOCKET_PATH_STALE)
+		return unlink(path) == 0 ? 0 : -errno;
+	return state;
+}

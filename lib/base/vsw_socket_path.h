@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file
+ * May a listening AF_UNIX socket be put at a path?
+ */
+#ifndef VSW_SOCKET_PATH_H
+#define VSW_SOCKET_PATH_H
+
+#define VSW_SOCKET_PATH_FREE 0  /**< nothing is there */
+#define VSW_SOCKET_PATH_STALE 1 /**< a socket that nobody is bound to any more */
+
+/**
+ * What is at @p path?
+ *
+ * The test does not disturb a live listener: it tries to connect a datagram socket, which
+ * the kernel refuses with EPROTOTYPE before the listener hears of it. (A vhost-user back end
+ * that serves one connection would be used up by a real one.)
+ *
+ * @return VSW_SOCKET_PATH_FREE, VSW_SOCKET_PATH_STALE; -EADDRINUSE: somebody is bound to it;
+ *         -EEXIST: not a socket; other -errno.
+ */
+int vsw_socket_path_state(const char *path);
+
+/** Remove a stale socket. @return 0 when the path is free now, else as above. */
+int vsw_socket_path_clear(const char *path);
+
+#endif /* VSW_SOCKET_PATH_H */

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The bridge role. Messages come first in a turn of the loop: WRITEs only queue up on their
+ * stream. The pass then writes each stream that has something to write, in one system call
+ * for all its loans, and sends what is to be noticed. So a burst of packets costs one call
+ * and wakes a sleeping host reader once.
+ */
+#include "vsw_bridge.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <rte_cycles.h>
+#include <rte_lcore.h>
+
+#include "vsw_base.h"
+#include "stream.h"
+
+TAILQ_HEAD(stream_list, vsw_stream);
+
+struct vsw_bridge {
+	struct vsw_loop *loop;
+	struct stream_list streams;
+	struct stream_list dirty; /* something is to be written, told or freed */
+	struct vsw_msg *flush;    /* the FLUSH that waits */
+	struct rte_timer flush_timer;
+	struct vsw_bridge_guest guest[VSW_GUESTS_MAX];
+};
+
+static void
+mark_dirty(struct vsw_bridge *bridge, struct vsw_stream *stream)
+{
+	if (stream->is_dirty)
+		return;
+	stream->is_dirty = true;
+	TAILQ_INSERT_TAIL(&bridge->dirty, stream, dirty_entry);
+}
+
+static void
+on_stream_event(struct vsw_watch *watch, uint32_t events)
+{
+	struct vsw_stream *stream = VSW_CONTAINER_OF(watch, struct vsw_stream, watch);
+
+	vsw_stream_event(stream, events);
+	mark_dirty(stream->bridge, stream);
+}
+
+/* @return the stream, which owns fd now; NULL: fd is the caller's still. */
+static struct vsw_stream *
+stream_create(struct vsw_bridge *bridge, const struct vsw_guest_conf *guest, int fd)
+{
+	struct vsw_stream *stream = calloc(1, sizeof(*stream));
+
+	if (stream == NULL)
+		return NULL;
+	stream->watch = (struct vsw_watch){.fn = on_stream_event, .fd = fd};
+	stream->bridge = bridge;
+	stream->guest = guest;
+	stream->account = &bridge->guest[guest->id];
+	stream->last_loan = &stream->first_loan;
+	vsw_spill_init(&stream->spill);
+	rte_timer_init(&stream->flush_timer);
+	if (vsw_loop_watch(bridge->loop, &stream->watch,
+			   EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) != 0) {
+		free(stream);
+		return NULL;
+	}
+	TAILQ_INSERT_TAIL(&bridge->streams, stream, entry);
+	return stream;
+}
+
+static void
+stream_destroy(struct vsw_bridge *bridge, struct vsw_stream *stream)
+{
+	if (stream->is_dirty)
+		TAILQ_REMOVE(&bridge->dirty, stream, dirty_entry);
+	TAILQ_REMOVE(&bridge->streams, stream, entry);
+	rte_timer_stop_sync(&stream->flush_timer);
+	vsw_loop_unwatch(bridge->loop, &stream->watch);
+	close(stream->watch.fd);
+	stream->account->spilled -= stream->spill.len;
+	vsw_spill_fini(&stream->spill);
+	free(stream);
+}
+
+static void
+on_flush_timeout(struct rte_timer *timer, void *arg)
+{
+	struct vsw_stream *stream = arg;
+
+	vsw_count(&stream->account->counters, VSW_CTR_FLUSH_TIMEOUTS, 1);
+	stream->is_dead = true;
+	mark_dirty(stream->bridge, stream);
+}
+
+static void
+start_flush_timer(struct vsw_stream *stream)
+{
+	rte_timer_reset_sync(&stream->flush_timer, rte_get_timer_hz() / 1000 * VSW_FLUSH_TIMEOUT_MS,
+			     SINGLE, rte_lcore_id(), on_flush_timeout, stream);
+}
+
+static bool
+is_quiet(const struct vsw_bridge *bridge)
+{
+	const struct vsw_stream *stream;
+
+	TAILQ_FOREACH (stream, &bridge->streams, entry) {
+		if (!vsw_stream_is_flushed(stream))
+			return false;
+	}
+	return true;
+}
+
+static void
+finish_flush(struct vsw_bridge *bridge)
+{
+	struct vsw_msg *msg = bridge->flush;
+
+	bridge->flush = NULL;
+	rte_timer_stop_sync(&bridge->flush_timer);
+	vsw_msg_reply(msg->reply_to, msg, VSW_MSG_QUIET);
+}
+
+/* @return true when the stream is done with for this turn. */
+static bool
+serve(struct vsw_bridge *bridge, struct vsw_stream *stream)
+{
+	bool moved = vsw_stream_write(stream, false);
+
+	if (stream->is_closing && vsw_stream_is_flushed(stream)) {
+		stream_destroy(bridge, stream);
+		return true;
+	}
+	if (stream->is_closing && moved)
+		start_flush_timer(stream);
+	return vsw_stream_notify(stream);
+}
+
+static unsigned int
+bridge_pass(void *ctx)
+{
+	struct vsw_bridge *bridge = ctx;
+	struct stream_list dirty = TAILQ_HEAD_INITIALIZER(dirty);
+	struct vsw_stream *stream;
+	unsigned int n = 0;
+
+	TAILQ_CONCAT(&dirty, &bridge->dirty, dirty_entry);
+	while ((stream = TAILQ_FIRST(&dirty)) != NULL) {
+		TAILQ_REMOVE(&dirty, stream, dirty_entry);
+		stream->is_dirty = false;
+		if (!serve(bridge, stream))
+			mark_dirty(bridge, stream); /* no message: at the next turn */
+		n++;
+	}
+	if (bridge->flush != NULL && is_quiet(bridge))
+		finish_flush(bridge);
+	return n;
+}
+
+static bool
+bridge_before_sleep(void *ctx)
+{
+	struct vsw_bridge *bridge = ctx;
+
+	return TAILQ_EMPTY(&bridge->dirty);
+}
+
+/*
+ * Messages.
+ */
+
+/* @return a connected socket or -errno. AF_UNIX connects at once or not at all. */
+static int
+connect_to_host(const struct vsw_guest_conf *guest, uint32_t port)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int fd, rc;
+
+	rc = snprintf(addr.sun_path, sizeof(addr.sun_path), "%s_%u", guest->uds_path, port);
+	if (rc >= (int)sizeof(addr.sun_path))
+		return -ENAMETOOLONG;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) != 0) {
+		rc = -errno;
+		close(fd);
+		return rc;
+	}
+	return fd;
+}
+
+static void
+on_connect(void *ctx, struct vsw_msg *msg)
+{
+	struct vsw_bridge *bridge = ctx;
+	struct vsw_stream *stream = NULL;
+	int fd = connect_to_host(msg->guest, msg->port);
+
+	msg->result = fd < 0 ? fd : 0;
+	if (fd >= 0) {
+		stream = stream_create(bridge, msg->guest, fd);
+		if (stream == NULL) {
+			close(fd);
+			msg->result = -ENOMEM;
+		} else {
+			stream->conn = msg->conn;
+		}
+	}
+	msg->stream = stream;
+	vsw_msg_reply(msg->guest->poll_loop, msg, VSW_MSG_OPENED);
+}
+
+static void
+on_adopt(void *ctx, struct vsw_msg *msg)
+{
+	struct vsw_stream *stream = stream_create(ctx, msg->guest, msg->fd);
+
+	if (stream == NULL) {
+		close(msg->fd);
+		vsw_msg_free(msg);
+		return;
+	}
+	msg->stream = stream;
+	vsw_msg_reply(msg->guest->poll_loop, msg, VSW_MSG_INCOMING);
+}
+
+static void
+on_accept(void *ctx, struct vsw_msg *msg)
+{
+	struct vsw_stream *stream = msg->stream;
+	char ok[sizeof("OK 4294967295\n")];
+	int len = snprintf(ok, sizeof(ok), "OK %u\n", msg->port);
+
+	/* A host that is gone already may still have sent something: it goes to the guest. */
+	(void)!send(stream->watch.fd, ok, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	stream->conn = msg->conn;
+	mark_dirty(ctx, stream);
+	vsw_msg_free(msg);
+}
+
+static void
+on_write(void *ctx, struct vsw_msg *msg)
+{
+	struct vsw_stream *stream = msg->stream;
+
+	msg->next = NULL;
+	*stream->last_loan = msg;
+	stream->last_loan = &msg->next;
+	mark_dirty(ctx, stream);
+}
+
+static void
+on_read(void *ctx, struct vsw_msg *msg)
+{
+	vsw_stream_read(msg->stream, msg);
+	vsw_msg_reply(msg->guest->poll_loop, msg, VSW_MSG_FILLED);
+}
+
+static void
+on_shutdown(void *ctx, struct vsw_msg *msg)
+{
+	struct vsw_stream *stream = msg->stream;
+
+	if (msg->flags & VSW_MSG_F_SHUT_RECV)
+		shutdown(stream->watch.fd, SHUT_RD);
+	if (msg->flags & VSW_MSG_F_SHUT_SEND)
+		stream->shut_send = true;
+	mark_dirty(ctx, stream);
+	vsw_msg_free(msg);
+}
+
+static void
+on_close(void *ctx, struct vsw_msg *msg)
+{
+	struct vsw_stream *stream = msg->stream;
+
+	stream->conn = NULL;
+	stream->is_closing = true;
+	start_flush_timer(stream);
+	mark_dirty(ctx, stream);
+	vsw_msg_reply(msg->guest->poll_loop, msg, VSW_MSG_CLOSED);
+}
+
+static void
+on_recall(void *ctx, struct vsw_msg *msg)
+{
+	struct vsw_bridge *bridge = ctx;
+	struct vsw_stream *stream;
+
+	TAILQ_FOREACH (stream, &bridge->streams, entry) {
+		if (stream->guest != msg->guest || stream->first_loan == NULL)
+			continue;
+		vsw_stream_write(stream, true);
+		mark_dirty(bridge, stream);
+	}
+	vsw_msg_reply(msg->guest->poll_loop, msg, VSW_MSG_RECALLED);
+}
+
+static void
+on_flush_over(struct rte_timer *timer, void *arg)
+{
+	finish_flush(arg);
+}
+
+static void
+on_flush(void *ctx, struct vsw_msg *msg)
+{
+	struct vsw_bridge *bridge = ctx;
+
+	bridge->flush = msg;
+	rte_timer_reset_sync(&bridge->flush_timer, rte_get_timer_hz() / 1000 * msg->port, SINGLE,
+			     rte_lcore_id(), on_flush_over, bridge);
+}
+
+struct vsw_bridge *
+vsw_bridge_create(struct vsw_loop *loop)
+{
+	static const struct {
+		enum vsw_verb verb;
+		vsw_msg_fn fn;
+	} handlers[] = {
+		{VSW_MSG_ACCEPT, on_accept}, {VSW_MSG_ADOPT, on_adopt},
+		{VSW_MSG_CLOSE, on_close},   {VSW_MSG_CONNECT, on_connect},
+		{VSW_MSG_FLUSH, on_flush},   {VSW_MSG_READ, on_read},
+		{VSW_MSG_RECALL, on_recall}, {VSW_MSG_SHUTDOWN, on_shutdown},
+		{VSW_MSG_WRITE, on_write},
+	};
+	struct vsw_bridge *bridge = calloc(1, sizeof(*bridge));
+
+	if (bridge == NULL)
+		return NULL;
+	bridge->loop = loop;
+	TAILQ_INIT(&bridge->streams);
+	TAILQ_INIT(&bridge->dirty);
+	rte_timer_init(&bridge->flush_timer);
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(handlers); i++)
+		vsw_loop_on_msg(loop, handlers[i].verb, handlers[i].fn, bridge);
+	vsw_loop_add_role(loop, &(struct vsw_loop_role){
+					.pass = bridge_pass,
+					.before_sleep = bridge_before_sleep,
+					.ctx = bridge,
+				});
+	return bridge;
+}
+
+void
+vsw_bridge_destroy(struct vsw_bridge *bridge)
+{
+	struct vsw_stream *stream;
+
+	if (bridge == NULL)
+		return;
+	while ((stream = TAILQ_FIRST(&bridge->streams)) != NULL) {
+		while (stream->first_loan != NULL) {
+			struct vsw_msg *msg = stream->first_loan;
+
+			stream->first_loan = msg->next;
+			vsw_msg_free(msg);
+		}
+		stream_destroy(bridge, stream);
+	}
+	free(bridge);
+}
+
+const struct vsw_counters *
+vsw_bridge_counters(const struct vsw_bridge *bridge, uint16_t guest_id)
+{
+	return &bridge->guest[guest_id].counters;
+}

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A host stream.
+ *
+ * Its socket is in epoll once, edge-triggered for both directions. What follows from that:
+ *   - after an edge for input, the poll role reads until it is told DRAINED. After a short
+ *     read with nothing left in the socket that is safe to say, because bytes that come
+ *     later raise a new edge, and so does the end of file, unless its edge (RDHUP, HUP) was
+ *     there before: then it must be read, and DRAINED is not said.
+ *   - a socket that did not take everything raises an edge for output when it has room.
+ */
+#include "stream.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "vsw_iov.h"
+
+static ssize_t
+send_iov(int fd, struct iovec *iov, unsigned int n)
+{
+	const struct msghdr hdr = {.msg_iov = iov, .msg_iovlen = n};
+	ssize_t len;
+
+	do {
+		len = sendmsg(fd, &hdr, MSG_NOSIGNAL | MSG_DONTWAIT);
+	} while (len < 0 && errno == EINTR);
+	return len;
+}
+
+static void
+return_loan(struct vsw_stream *stream, uint32_t len, int result)
+{
+	struct vsw_msg *msg = stream->first_loan;
+
+	stream->first_loan = msg->next;
+	if (stream->first_loan == NULL)
+		stream->last_loan = &stream->first_loan;
+	msg->len = len;
+	msg->result = result;
+	msg->conn = stream->conn;
+	vsw_msg_reply(stream->guest->poll_loop, msg, VSW_MSG_WROTE);
+}
+
+static void
+drop_spill(struct vsw_stream *stream, size_t len)
+{
+	vsw_spill_drop(&stream->spill, len);
+	stream->account->spilled -= len;
+}
+
+/* The host reads no more. */
+static void
+die(struct vsw_stream *stream, int error)
+{
+	stream->is_dead = true;
+	drop_spill(stream, stream->spill.len);
+	while (stream->first_loan != NULL)
+		return_loan(stream, 0, -error);
+	stream->notice_flags |= VSW_MSG_F_HANGUP;
+}
+
+/* @return true: go on; false: the socket is full, or dead. */
+static bool
+write_spill(struct vsw_stream *stream)
+{
+	struct iovec iov[64];
+	ssize_t len;
+
+	while (stream->spill.len > 0) {
+		len = send_iov(stream->watch.fd, iov, vsw_spill_peek(&stream->spill, iov, 64));
+		if (len < 0) {
+			if (errno != EAGAIN)
+				die(stream, errno);
+			return false;
+		}
+		drop_spill(stream, (size_t)len);
+		stream->notice_len += (uint32_t)len;
+	}
+	return true;
+}
+
+/* Gather as many loans as one call takes. */
+static unsigned int
+gather(const struct vsw_stream *stream, struct iovec iov[IOV_MAX], size_t *len)
+{
+	unsigned int n = 0;
+
+	*len = 0;
+	for (const struct vsw_msg *msg = stream->first_loan; msg != NULL; msg = msg->next) {
+		if (n + msg->n_segs > IOV_MAX)
+			break;
+		for (unsigned int i = 0; i < msg->n_segs; i++)
+			iov[n++] = msg->segs[i];
+		*len += msg->len;
+	}
+	return n;
+}
+
+/* The first len bytes of the loans have been written: whole ones go back, of the one in the
+ * middle the rest stays first in line (its part is told with the rest). */
+static void
+settle_loans(struct vsw_stream *stream, size_t len)
+{
+	while (stream->first_loan != NULL && len >= stream->first_loan->len) {
+		len -= stream->first_loan->len;
+		return_loan(stream, stream->first_loan->len, 0);
+	}
+	if (len > 0) {
+		struct vsw_msg *msg = stream->first_loan;
+		unsigned int first = vsw_iov_skip(msg->segs, msg->n_segs, len);
+
+		for (unsigned int i = first; i < msg->n_segs; i++)
+			msg->segs[i - first] = msg->segs[i];
+		msg->n_segs -= first;
+		msg->len -= (uint32_t)len;
+		stream->notice_len += (uint32_t)len;
+	}
+}
+
+static bool
+write_loans(struct vsw_stream *stream)
+{
+	static _Thread_local struct iovec iov[IOV_MAX];
+	size_t wanted;
+	ssize_t len;
+
+	while (stream->first_loan != NULL) {
+		unsigned int n = gather(stream, iov, &wanted);
+
+		len = send_iov(stream->watch.fd, iov, n);
+		if (len < 0) {
+			if (errno != EAGAIN)
+				die(stream, errno);
+			return false;
+		}
+		settle_loans(stream, (size_t)len);
+		if ((size_t)len < wanted)
+			return false;
+	}
+	return true;
+}
+
+/* Copy loans behind the spill, so that they can go back. */
+static void
+spill_loans(struct vsw_stream *stream, bool force)
+{
+	while (stream->first_loan != NULL) {
+		struct vsw_msg *msg = stream->first_loan;
+		size_t len;
+
+		if (!force && stream->account->spilled + msg->len > stream->guest->spill_budget) {
+			vsw_count(&stream->account->counters, VSW_CTR_LOANS_HELD, 1);
+			return;
+		}
+		len = vsw_spill_append(&stream->spill, msg->segs, msg->n_segs);
+		stream->account->spilled += len;
+		vsw_count(&stream->account->counters, VSW_CTR_SPILLED_BYTES, len);
+		if (len < msg->len) { /* no memory: the stream cannot be kept whole */
+			die(stream, ENOMEM);
+			return;
+		}
+		return_loan(stream, 0, 0);
+	}
+}
+
+bool
+vsw_stream_write(struct vsw_stream *stream, bool force_spill)
+{
+	size_t before = stream->spill.len;
+	uint32_t notice_before = stream->notice_len;
+	const struct vsw_msg *loan_before = stream->first_loan;
+
+	if (stream->is_dead)
+		die(stream, EPIPE);
+	else if (!write_spill(stream) || !write_loans(stream))
+		spill_loans(stream, force_spill);
+	if (stream->shut_send && vsw_stream_is_flushed(stream)) {
+		stream->shut_send = false;
+		shutdown(stream->watch.fd, SHUT_WR);
+	}
+	return stream->spill.len < before || stream->notice_len != notice_before ||
+	       stream->first_loan != loan_before;
+}
+
+bool
+vsw_stream_is_flushed(const struct vsw_stream *stream)
+{
+	return stream->first_loan == NULL && stream->spill.len == 0;
+}
+
+void
+vsw_stream_read(struct vsw_stream *stream, struct vsw_msg *msg)
+{
+	uint32_t wanted = msg->len;
+	struct msghdr hdr = {.msg_iov = msg->segs, .msg_iovlen = msg->n_segs};
+	ssize_t len;
+	int left;
+
+	do {
+		len = recvmsg(stream->watch.fd, &hdr, MSG_DONTWAIT);
+	} while (len < 0 && errno == EINTR);
+
+	msg->len = len > 0 ? (uint32_t)len : 0;
+	msg->flags = 0;
+	if (len < 0 && errno == EAGAIN)
+		msg->flags = VSW_MSG_F_DRAINED;
+	else if (len <= 0) /* ECONNRESET: the host closed with data unread; nothing more comes */
+		msg->flags = VSW_MSG_F_EOF;
+	else if ((uint32_t)len < wanted && !stream->read_hangup &&
+		 ioctl(stream->watch.fd, FIONREAD, &left) == 0 && left == 0)
+		msg->flags = VSW_MSG_F_DRAINED;
+}
+
+bool
+vsw_stream_notify(struct vsw_stream *stream)
+{
+	struct vsw_msg *msg;
+
+	if (stream->conn == NULL || (stream->notice_len == 0 && stream->notice_flags == 0))
+		return true;
+	msg = vsw_msg_alloc(VSW_MSG_NOTICE);
+	if (msg == NULL)
+		return false;
+	msg->guest = stream->guest;
+	msg->conn = stream->conn;
+	msg->len = stream->notice_len;
+	msg->flags = stream->notice_flags;
+	stream->notice_len = 0;
+	stream->notice_flags = 0;
+	vsw_msg_send(stream->guest->poll_loop, msg);
+	return true;
+}
+
+void
+vsw_stream_event(struct vsw_stream *stream, uint32_t events)
+{
+	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+		stream->read_hangup = true;
+	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+		stream->notice_flags |= VSW_MSG_F_READABLE;
+	if (events & (EPOLLHUP | EPOLLERR))
+		stream->notice_flags |= VSW_MSG_F_HANGUP;
+}

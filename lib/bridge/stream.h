@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A host stream; private to lib/bridge. Owner: the bridge's lcore. */
+#ifndef VSW_STREAM_H
+#define VSW_STREAM_H
+
+#include <stdbool.h>
+#include <sys/queue.h>
+
+#include <rte_timer.h>
+
+#include "vsw_guest_conf.h"
+#include "vsw_loop.h"
+#include "vsw_stats.h"
+#include "spill.h"
+
+struct vsw_bridge;
+
+/* What a bridge keeps of a guest. */
+struct vsw_bridge_guest {
+	struct vsw_counters counters;
+	size_t spilled; /* bytes in the spill buffers of its streams */
+};
+
+struct vsw_stream {
+	struct vsw_watch watch; /* its fd: the socket */
+	struct vsw_bridge *bridge;
+	const struct vsw_guest_conf *guest;
+	struct vsw_bridge_guest *account;
+	void *conn; /* the poll role's; NULL: nobody is to be told anything */
+
+	struct vsw_msg *first_loan, **last_loan; /* WRITEs that wait, in order */
+	struct vsw_spill spill;                  /* before them */
+
+	uint32_t notice_len; /* what the next NOTICE says */
+	uint8_t notice_flags;
+	bool read_hangup;             /* an end of file is in the socket */
+	bool is_dead;                 /* the host reads no more; what is written is dropped */
+	bool is_closing;              /* CLOSE came: flush, then close */
+	bool shut_send;               /* SHUTDOWN(SEND) came: shut when flushed */
+	bool is_dirty;                /* on bridge->dirty */
+	struct rte_timer flush_timer; /* while closing */
+
+	TAILQ_ENTRY(vsw_stream) dirty_entry;
+	TAILQ_ENTRY(vsw_stream) entry; /* of bridge->streams */
+};
+
+/* Write what waits: spill, then loans; spill what the socket does not take, within the
+ * budget unless forced. Finished loans go back. @return true when bytes moved. */
+bool vsw_stream_write(struct vsw_stream *stream, bool force_spill);
+/* Read into a loan, set its result. */
+void vsw_stream_read(struct vsw_stream *stream, struct vsw_msg *msg);
+/* Nothing waits to be written. */
+bool vsw_stream_is_flushed(const struct vsw_stream *stream);
+/* Send the NOTICE that is due, if there is a message for it. @return true when none is due
+ * any more. */
+bool vsw_stream_notify(struct vsw_stream *stream);
+/* Note what happened to the socket. */
+void vsw_stream_event(struct vsw_stream *stream, uint32_t events);
+
+#endif /* VSW_STREAM_H */

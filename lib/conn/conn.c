@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vsw_conn.h"
+
+#include <string.h>
+
+#include "vsw_base.h"
+#include "credit.h"
+
+#define BIT(op) ((uint16_t)(1u << (op)))
+
+#define END_ACTIONS (VSW_CONN_ACT_REMOVE | VSW_CONN_ACT_DISARM)
+
+const char *
+vsw_conn_state_str(enum vsw_conn_state state)
+{
+	static const char *const text[] = {
+#define X(name, str) [VSW_CONN_##name] = str,
+		VSW_CONN_STATE_TABLE(X)
+#undef X
+	};
+
+	return (unsigned int)state < VSW_CONN_N_STATES ? text[state] : "unknown";
+}
+
+const char *
+vsw_conn_reason_str(enum vsw_conn_reason reason)
+{
+	static const char *const text[] = {
+#define X(name, str) [VSW_CONN_REASON_##name] = str,
+		VSW_CONN_REASON_TABLE(X)
+#undef X
+	};
+
+	return (unsigned int)reason < VSW_CONN_N_REASONS ? text[reason] : "unknown";
+}
+
+void
+vsw_conn_init_from_guest(struct vsw_conn *conn, const struct vsw_pkt *request, uint32_t buf_alloc)
+{
+	memset(conn, 0, sizeof(*conn));
+	conn->guest_cid = request->src_cid;
+	conn->guest_port = request->src_port;
+	conn->far_cid = request->dst_cid;
+	conn->far_port = request->dst_port;
+	conn->side = VSW_SIDE_INI;
+	conn->state = VSW_CONN_OPENING;
+	conn->far_open = true;
+	conn->buf_alloc = buf_alloc;
+	vsw_credit_update(conn, request);
+}
+
+void
+vsw_conn_init_to_guest(struct vsw_conn *conn, uint32_t guest_cid, uint32_t guest_port,
+		       uint32_t far_cid, uint32_t far_port, uint32_t buf_alloc)
+{
+	memset(conn, 0, sizeof(*conn));
+	conn->guest_cid = guest_cid;
+	conn->guest_port = guest_port;
+	conn->far_cid = far_cid;
+	conn->far_port = far_port;
+	conn->side = VSW_SIDE_TGT;
+	conn->state = VSW_CONN_REQUESTING;
+	conn->far_open = true;
+	conn->buf_alloc = buf_alloc;
+	conn->pending = BIT(VSW_OP_REQUEST);
+}
+
+static uint32_t
+close_far(struct vsw_conn *conn)
+{
+	bool was_open = conn->far_open;
+
+	conn->far_open = false;
+	return was_open ? VSW_CONN_ACT_CLOSE_FAR : 0;
+}
+
+static uint32_t
+end(struct vsw_conn *conn, enum vsw_conn_reason reason, bool tell)
+{
+	conn->state = VSW_CONN_CLOSED;
+	conn->reason = reason;
+	conn->probing = false;
+	conn->pending = tell ? BIT(VSW_OP_RST) : 0;
+	return close_far(conn) | END_ACTIONS;
+}
+
+static void
+establish(struct vsw_conn *conn)
+{
+	conn->state = VSW_CONN_ESTABLISHED;
+	if (conn->far_shut != conn->far_shut_told)
+		conn->pending |= BIT(VSW_OP_SHUTDOWN);
+}
+
+static bool
+is_over_for_guest(const struct vsw_conn *conn)
+{
+	return conn->far_shut_told == VSW_SHUTDOWN_BOTH && conn->peer_fwd_cnt == conn->to_guest_cnt;
+}
+
+static uint32_t
+take_payload(struct vsw_conn *conn, const struct vsw_pkt *pkt)
+{
+	uint32_t in_flight = conn->from_guest_cnt - conn->fwd_cnt;
+
+	if (conn->guest_shut & VSW_SHUTDOWN_SEND)
+		return end(conn, VSW_CONN_REASON_PROTOCOL, true);
+	if (pkt->len > conn->buf_alloc || in_flight > conn->buf_alloc - pkt->len)
+		return end(conn, VSW_CONN_REASON_CREDIT, true);
+	if (pkt->len == 0)
+		return 0;
+	conn->from_guest_cnt += pkt->len;
+	if (conn->far_shut & VSW_SHUTDOWN_RCV) {
+		conn->fwd_cnt += pkt->len;
+		return 0;
+	}
+	return VSW_CONN_ACT_DELIVER;
+}
+
+static uint32_t
+take_shutdown(struct vsw_conn *conn, uint32_t flags)
+{
+	uint8_t news = flags & VSW_SHUTDOWN_BOTH & ~conn->guest_shut;
+	uint32_t act = 0;
+
+	conn->guest_shut |= news;
+	if (conn->guest_shut == VSW_SHUTDOWN_BOTH)
+		return end(conn, VSW_CONN_REASON_GUEST_CLOSED, true);
+	if (news & VSW_SHUTDOWN_SEND)
+		act |= VSW_CONN_ACT_SHUT_SEND;
+	if (news & VSW_SHUTDOWN_RCV)
+		act |= VSW_CONN_ACT_SHUT_RECV;
+	return act;
+}
+
+static uint32_t
+input_established(struct vsw_conn *conn, const struct vsw_pkt *pkt)
+{
+	switch (pkt->op) {
+	case VSW_OP_RW:
+		return take_payload(conn, pkt);
+	case VSW_OP_SHUTDOWN:
+		return take_shutdown(conn, pkt->flags);
+	case VSW_OP_CREDIT_REQUEST:
+		conn->pending |= BIT(VSW_OP_CREDIT_UPDATE);
+		return 0;
+	case VSW_OP_CREDIT_UPDATE:
+		return 0;
+	default:
+		return VSW_CONN_ACT_UNEXPECTED;
+	}
+}
+
+uint32_t
+vsw_conn_input(struct vsw_conn *conn, const struct vsw_pkt *pkt)
+{
+	bool was_over;
+	uint32_t act;
+
+	if (conn->state == VSW_CONN_CLOSED)
+		return 0;
+	was_over = is_over_for_guest(conn);
+	vsw_credit_update(conn, pkt);
+	if (pkt->op == VSW_OP_RST)
+		return end(conn,
+			   conn->state == VSW_CONN_REQUESTING ? VSW_CONN_REASON_REFUSED_BY_GUEST
+			   : conn->far_shut_told == VSW_SHUTDOWN_BOTH ? VSW_CONN_REASON_FAR_CLOSED
+								      : VSW_CONN_REASON_GUEST_RESET,
+			   false);
+
+	if (conn->state == VSW_CONN_ESTABLISHED) {
+		act = input_established(conn, pkt);
+		if (conn->state == VSW_CONN_ESTABLISHED && !was_over && is_over_for_guest(conn))
+			act |= VSW_CONN_ACT_ARM_CLOSE;
+		return act;
+	}
+	if (conn->state == VSW_CONN_REQUESTING && pkt->op == VSW_OP_RESPONSE) {
+		establish(conn);
+		return VSW_CONN_ACT_ACCEPT | VSW_CONN_ACT_DISARM;
+	}
+	if (pkt->op == VSW_OP_CREDIT_UPDATE || pkt->op == VSW_OP_CREDIT_REQUEST)
+		return 0;
+	return end(conn, VSW_CONN_REASON_PROTOCOL, true);
+}
+
+static uint32_t
+on_far_opened(struct vsw_conn *conn)
+{
+	if (conn->state != VSW_CONN_OPENING)
+		return 0;
+	conn->pending |= BIT(VSW_OP_RESPONSE);
+	establish(conn);
+	return VSW_CONN_ACT_DISARM;
+}
+
+static uint32_t
+on_far_shut(struct vsw_conn *conn, uint8_t what)
+{
+	if ((conn->far_shut & what) == what)
+		return 0;
+	conn->far_shut |= what;
+	if (conn->state == VSW_CONN_ESTABLISHED)
+		conn->pending |= BIT(VSW_OP_SHUTDOWN);
+	return conn->far_shut == VSW_SHUTDOWN_BOTH ? close_far(conn) : 0;
+}
+
+static uint32_t
+on_timeout(struct vsw_conn *conn)
+{
+	switch (conn->state) {
+	case VSW_CONN_OPENING:
+		return end(conn, VSW_CONN_REASON_REQUEST_TIMEOUT, true);
+	case VSW_CONN_REQUESTING:
+		return end(conn, VSW_CONN_REASON_REQUEST_TIMEOUT,
+			   !(conn->pending & BIT(VSW_OP_REQUEST)));
+	default:
+		return end(conn, VSW_CONN_REASON_CLOSE_TIMEOUT, true);
+	}
+}
+
+uint32_t
+vsw_conn_event(struct vsw_conn *conn, enum vsw_conn_event ev, uint32_t n)
+{
+	if (conn->state == VSW_CONN_CLOSED)
+		return 0;
+	switch (ev) {
+	case VSW_CONN_EV_FAR_OPENED:
+		return on_far_opened(conn);
+	case VSW_CONN_EV_FAR_REFUSED:
+		conn->far_open = false;
+		return end(conn, VSW_CONN_REASON_REFUSED_BY_FAR, true);
+	case VSW_CONN_EV_FAR_TOOK:
+		conn->fwd_cnt += n;
+		if (vsw_credit_is_news(conn))
+			conn->pending |= BIT(VSW_OP_CREDIT_UPDATE);
+		return 0;
+	case VSW_CONN_EV_FAR_EOF:
+		return on_far_shut(conn, VSW_SHUTDOWN_SEND);
+	case VSW_CONN_EV_FAR_GONE:
+		return on_far_shut(conn, VSW_SHUTDOWN_RCV);
+	case VSW_CONN_EV_TIMEOUT:
+		return on_timeout(conn);
+	case VSW_CONN_EV_PROBE:
+		if (conn->probing && conn->state == VSW_CONN_ESTABLISHED)
+			conn->pending |= BIT(VSW_OP_CREDIT_REQUEST);
+		return 0;
+	case VSW_CONN_EV_SUPERSEDED:
+		return end(conn, VSW_CONN_REASON_SUPERSEDED, false);
+	case VSW_CONN_EV_ABORT:
+		return end(conn, VSW_CONN_REASON_ABORTED, true);
+	case VSW_CONN_EV_GUEST_GONE:
+		return end(conn, VSW_CONN_REASON_GUEST_GONE, false);
+	default:
+		return 0;
+	}
+}
+
+static void
+fill_header(struct vsw_conn *conn, uint16_t op, struct vsw_pkt *pkt)
+{
+	*pkt = (struct vsw_pkt){
+		.src_cid = conn->far_cid,
+		.dst_cid = conn->guest_cid,
+		.src_port = conn->far_port,
+		.dst_port = conn->guest_port,
+		.type = VSW_TYPE_STREAM,
+		.op = op,
+		.buf_alloc = conn->buf_alloc,
+		.fwd_cnt = conn->fwd_cnt,
+	};
+	conn->fwd_cnt_told = conn->fwd_cnt;
+}
+
+bool
+vsw_conn_next_packet(struct vsw_conn *conn, struct vsw_pkt *pkt, uint32_t *act)
+{
+	static const uint8_t order[] = {
+		VSW_OP_REQUEST,        VSW_OP_RESPONSE, VSW_OP_CREDIT_UPDATE,
+		VSW_OP_CREDIT_REQUEST, VSW_OP_SHUTDOWN, VSW_OP_RST,
+	};
+	size_t i = 0;
+
+	*act = 0;
+	if (conn->pending == 0)
+		return false;
+	while (!(conn->pending & BIT(order[i])))
+		i++;
+	conn->pending &= (uint16_t)~BIT(order[i]);
+	fill_header(conn, order[i], pkt);
+	if (order[i] == VSW_OP_SHUTDOWN) {
+		pkt->flags = conn->far_shut;
+		conn->far_shut_told = conn->far_shut;
+		if (is_over_for_guest(conn))
+			*act = VSW_CONN_ACT_ARM_CLOSE;
+	}
+	return true;
+}
+
+void
+vsw_conn_data_packet(struct vsw_conn *conn, uint32_t len, struct vsw_pkt *pkt)
+{
+	fill_header(conn, VSW_OP_RW, pkt);
+	pkt->len = len;
+	vsw_credit_sent(conn, len);
+}
+
+bool
+vsw_conn_stalled(struct vsw_conn *conn)
+{
+	if (conn->probing || conn->state != VSW_CONN_ESTABLISHED)
+		return false;
+	conn->probing = true;
+	conn->pending |= BIT(VSW_OP_CREDIT_REQUEST);
+	return true;
+}
+
+bool
+vsw_conn_refuse(const struct vsw_pkt *pkt, struct vsw_pkt *rst)
+{
+	if (pkt->op == VSW_OP_RST)
+		return false;
+	*rst = (struct vsw_pkt){
+		.src_cid = pkt->dst_cid,
+		.dst_cid = pkt->src_cid,
+		.src_port = pkt->dst_port,
+		.dst_port = pkt->src_port,
+		.type = pkt->type,
+		.op = VSW_OP_RST,
+	};
+	return true;
+}

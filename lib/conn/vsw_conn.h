@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file
+ * A vsock connection: its state machine, its credit in both directions, and the table in
+ * which a guest's connections are found. Pure: packets and events go in, actions come out;
+ * no I/O, no callbacks, no clock, no DPDK.
+ *
+ * A connection is one guest's end of a conversation. Its other end is *far*: a host stream
+ * (or, for siblings, another guest, whose own connection then sees this one as far).
+ * Who asked for it is its side: INI, the guest did; TGT, the far end did.
+ *
+ *   action mask = vsw_conn_input(conn, &pkt)         a packet from the guest
+ *   action mask = vsw_conn_event(conn, ev, n)        something happened at the far end
+ *   vsw_conn_next_packet(conn, &pkt)                 what the guest has to be told next
+ *
+ * The caller performs the actions of a mask in the order of the table below. What the guest
+ * must be told is not an action but stays in the connection (`pending`) until the guest has
+ * a receive buffer: it is bounded by itself, and later news overwrites older.
+ *
+ * Sources: virtio 1.2, 5.10.6; net/vmw_vsock/virtio_transport_common.c of Linux for what
+ * guests do; the peers' bugs in doc/guides/protocol.
+ *
+ * Thread-safety: a connection and its table belong to the lcore that owns the guest.
+ */
+#ifndef VSW_CONN_H
+#define VSW_CONN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vsw_packet.h"
+
+enum vsw_conn_side {
+	VSW_SIDE_INI, /**< the guest asked for the connection */
+	VSW_SIDE_TGT, /**< the guest was asked */
+};
+
+/** See conn.c for what each state takes and how it is left. */
+#define VSW_CONN_STATE_TABLE(X)                                                                    \
+	X(OPENING, "opening")       /* INI: waiting for the far end */                             \
+	X(REQUESTING, "requesting") /* TGT: waiting for the guest */                               \
+	X(ESTABLISHED, "established")                                                              \
+	X(CLOSED, "closed") /* nothing but a RST may be pending; not in the table */
+
+enum vsw_conn_state {
+#define X(name, text) VSW_CONN_##name,
+	VSW_CONN_STATE_TABLE(X)
+#undef X
+		VSW_CONN_N_STATES
+};
+
+/** What can happen at the far end or to the clock. `n` is the argument of vsw_conn_event(). */
+#define VSW_CONN_EVENT_TABLE(X)                                                                    \
+	X(FAR_OPENED, "the far end took the guest's request")                                      \
+	X(FAR_REFUSED, "the far end did not")                                                      \
+	X(FAR_TOOK, "n bytes of the guest have left the switch")                                   \
+	X(FAR_EOF, "the far end sends no more, and all it sent was given to the guest")            \
+	X(FAR_GONE, "the far end receives no more")                                                \
+	X(TIMEOUT, "the timer that an action armed has run out")                                   \
+	X(PROBE, "the credit probe timer has run out")                                             \
+	X(SUPERSEDED, "the guest reuses the pair of ports: it has forgotten this connection")      \
+	X(ABORT, "the switch gives the connection up: guest is told by RST")                       \
+	X(GUEST_GONE, "the guest's rings stopped: it cannot be told")
+
+enum vsw_conn_event {
+#define X(name, text) VSW_CONN_EV_##name,
+	VSW_CONN_EVENT_TABLE(X)
+#undef X
+		VSW_CONN_N_EVENTS
+};
+
+/** What the caller has to do, in this order. */
+#define VSW_CONN_ACT_DELIVER 0x001u     /**< give the packet's payload to the far end */
+#define VSW_CONN_ACT_ACCEPT 0x002u      /**< tell the far end that the guest accepted */
+#define VSW_CONN_ACT_SHUT_SEND 0x004u   /**< tell the far end: the guest sends no more */
+#define VSW_CONN_ACT_SHUT_RECV 0x008u   /**< tell the far end: the guest receives no more */
+#define VSW_CONN_ACT_CLOSE_FAR 0x010u   /**< let go of the far end, flushing what it was given */
+#define VSW_CONN_ACT_ARM_REQUEST 0x020u /**< (re)start the timer: VSW_REQUEST_TIMEOUT_MS */
+#define VSW_CONN_ACT_ARM_CLOSE 0x040u   /**< (re)start the timer: VSW_CLOSE_TIMEOUT_MS */
+#define VSW_CONN_ACT_DISARM 0x080u      /**< stop the timer */
+#define VSW_CONN_ACT_REMOVE 0x100u      /**< take it out of the table: the ports are free */
+#define VSW_CONN_ACT_UNEXPECTED 0x200u  /**< count a packet that means nothing in its state */
+
+/** Why a connection ended, for counters and logs; set when it becomes CLOSED. */
+#define VSW_CONN_REASON_TABLE(X)                                                                   \
+	X(NONE, "not closed")                                                                      \
+	X(GUEST_CLOSED, "closed by the guest")                                                     \
+	X(GUEST_RESET, "reset by the guest")                                                       \
+	X(FAR_CLOSED, "closed by the far end, acknowledged by the guest")                          \
+	X(REFUSED_BY_GUEST, "refused by the guest")                                                \
+	X(REFUSED_BY_FAR, "refused by the far end")                                                \
+	X(REQUEST_TIMEOUT, "request without an answer")                                            \
+	X(CLOSE_TIMEOUT, "closed by the far end, not acknowledged by the guest")                   \
+	X(PROTOCOL, "packet that the state forbids")                                               \
+	X(CREDIT, "guest sent more than its window")                                               \
+	X(SUPERSEDED, "ports reused by the guest")                                                 \
+	X(ABORTED, "given up by the switch")                                                       \
+	X(GUEST_GONE, "guest stopped")
+
+enum vsw_conn_reason {
+#define X(name, text) VSW_CONN_REASON_##name,
+	VSW_CONN_REASON_TABLE(X)
+#undef X
+		VSW_CONN_N_REASONS
+};
+
+/** Checkpoints of packets the guest has not read yet, see vsw_conn_window(). */
+#define VSW_CONN_MARKS 16
+
+struct vsw_conn {
+	/* Set once at creation. */
+	uint32_t guest_cid;
+	uint32_t guest_port;
+	uint32_t far_cid;
+	uint32_t far_port;
+	uint8_t side; /**< enum vsw_conn_side */
+
+	uint8_t state;         /**< enum vsw_conn_state; changed by one function only */
+	uint8_t reason;        /**< enum vsw_conn_reason */
+	uint8_t guest_shut;    /**< VSW_SHUTDOWN_*: what the guest said it does no more */
+	uint8_t far_shut;      /**< the same of the far end */
+	uint8_t far_shut_told; /**< the part of far_shut that the guest knows */
+	bool far_open;         /**< CLOSE_FAR was not asked for yet */
+	bool probing;          /**< the guest's window is closed and was asked about */
+	uint16_t pending;      /**< bit per enum vsw_pkt_op that the guest must be told */
+
+	/* Credit, guest to far (our window). */
+	uint32_t buf_alloc;      /**< what we advertise */
+	uint32_t from_guest_cnt; /**< bytes that came, mod 2^32 */
+	uint32_t fwd_cnt;        /**< bytes that left the switch, mod 2^32 */
+	uint32_t fwd_cnt_told;   /**< fwd_cnt as the guest last saw it */
+
+	/* Credit, far to guest (the guest's window). */
+	uint32_t peer_buf_alloc;
+	uint32_t peer_fwd_cnt;
+	uint32_t to_guest_cnt; /**< bytes given or promised to the guest, mod 2^32 */
+
+	/* Packets the guest has not read, see vsw_conn_window(). */
+	uint16_t n_unread;
+	uint8_t first_mark;
+	uint8_t n_marks;
+	struct vsw_conn_mark {
+		uint32_t end_cnt; /**< to_guest_cnt behind the last packet of this mark */
+		uint16_t n_packets;
+	} mark[VSW_CONN_MARKS];
+
+	struct vsw_conn *hash_next; /**< of the table */
+};
+
+/** Begin a connection that the guest asked for with @p request (already checked). State
+ * OPENING; the caller opens the far end and arms VSW_REQUEST_TIMEOUT_MS. */
+void vsw_conn_init_from_guest(struct vsw_conn *conn, const struct vsw_pkt *request,
+			      uint32_t buf_alloc);
+
+/** Begin a connection that the far end wants to guest port @p guest_port. State REQUESTING,
+ * REQUEST pending; the caller arms VSW_REQUEST_TIMEOUT_MS. */
+void vsw_conn_init_to_guest(struct vsw_conn *conn, uint32_t guest_cid, uint32_t guest_port,
+			    uint32_t far_cid, uint32_t far_port, uint32_t buf_alloc);
+
+/**
+ * A packet of this connection from the guest, other than a REQUEST (that one supersedes the
+ * connection: VSW_CONN_EV_SUPERSEDED, then a new one begins).
+ *
+ * @return VSW_CONN_ACT_*.
+ */
+uint32_t vsw_conn_input(struct vsw_conn *conn, const struct vsw_pkt *pkt);
+
+/** An event, @p n its argument. @return VSW_CONN_ACT_*. Events that mean nothing in the
+ * state the connection is in, late ones after CLOSED included, return 0. */
+uint32_t vsw_conn_event(struct vsw_conn *conn, enum vsw_conn_event ev, uint32_t n);
+
+/**
+ * The next packet the guest must be told, RW excepted; removes it from `pending`.
+ *
+ * @param pkt out: complete header, credit fields included.
+ * @param act out: VSW_CONN_ACT_* that telling it brings about (ARM_CLOSE after SHUTDOWN).
+ * @return false when there is none; @p pkt is untouched then.
+ */
+bool vsw_conn_next_packet(struct vsw_conn *conn, struct vsw_pkt *pkt, uint32_t *act);
+
+/** True when vsw_conn_next_packet() would return one. */
+static inline bool
+vsw_conn_has_pending(const struct vsw_conn *conn)
+{
+	return conn->pending != 0;
+}
+
+/** How much the guest takes now. */
+struct vsw_conn_window {
+	uint32_t bytes;
+	uint32_t packets;
+};
+
+/**
+ * The guest's window: bytes by its credit, packets by the rule of newer Linux guests, which
+ * reset a connection that has more than buf_alloc/576 unread packets whatever their size
+ * (Linux 059b7dbd20a6, a4f0b001782b). Both 0 unless ESTABLISHED and the guest still receives.
+ * A guest that shrinks its window or claims to have read more than it got gives 0, never
+ * more (CVE-2026-23069).
+ */
+struct vsw_conn_window vsw_conn_window(const struct vsw_conn *conn);
+
+/**
+ * Take @p bytes of the window for data that is being fetched; vsw_conn_sent() follows.
+ * Never more than vsw_conn_window() said.
+ */
+void vsw_conn_reserve(struct vsw_conn *conn, uint32_t bytes);
+
+/** The fetch is over: @p reserved bytes were taken, @p sent of them become packets. What
+ * was not sent goes back into the window. */
+void vsw_conn_unreserve(struct vsw_conn *conn, uint32_t reserved, uint32_t sent);
+
+/**
+ * Header of a payload packet of @p len bytes that goes to the guest now; accounts for the
+ * packet. Its bytes were reserved before.
+ */
+void vsw_conn_data_packet(struct vsw_conn *conn, uint32_t len, struct vsw_pkt *pkt);
+
+/**
+ * Data waits and the window is closed: ask the guest for news of its credit. Newer Linux
+ * guests do not tell by themselves when the packet rule above was the limit. Sets
+ * CREDIT_REQUEST pending, once per stall and once per VSW_CONN_EV_PROBE.
+ *
+ * @return true when this began a stall: the caller starts the probe timer (1 ms, doubling
+ *         up to 256 ms, VSW_CONN_EV_PROBE each time until vsw_conn_window() is open).
+ */
+bool vsw_conn_stalled(struct vsw_conn *conn);
+
+/** The answer to a packet that belongs to no connection and is no REQUEST that is taken:
+ * RST with the addresses swapped. @return false for a RST: it is never answered. */
+bool vsw_conn_refuse(const struct vsw_pkt *pkt, struct vsw_pkt *rst);
+
+const char *vsw_conn_state_str(enum vsw_conn_state state);
+const char *vsw_conn_reason_str(enum vsw_conn_reason reason);
+
+/*
+ * The table of one guest's connections, by (guest_port, far_cid, far_port). Chained, grows
+ * with its content; the hash is seeded, because the guest chooses the ports.
+ */
+struct vsw_conn_table {
+	struct vsw_conn **bucket;
+	uint32_t n_buckets; /**< power of two */
+	uint32_t n_conns;
+	uint32_t seed;
+	uint32_t next_port; /**< where the search for a free far port goes on */
+};
+
+/** @p seed: random. @return 0 or -ENOMEM. */
+int vsw_conn_table_init(struct vsw_conn_table *table, uint32_t seed);
+
+/** Free the buckets; the connections are the caller's. */
+void vsw_conn_table_fini(struct vsw_conn_table *table);
+
+/** @return the connection, or NULL. */
+struct vsw_conn *vsw_conn_table_find(const struct vsw_conn_table *table, uint32_t guest_port,
+				     uint32_t far_cid, uint32_t far_port);
+
+/** Add; the key must not be in use. Never fails: when it cannot grow it gets slower. */
+void vsw_conn_table_add(struct vsw_conn_table *table, struct vsw_conn *conn);
+
+/** Remove; @p conn must be in the table. */
+void vsw_conn_table_remove(struct vsw_conn_table *table, struct vsw_conn *conn);
+
+/**
+ * A far port for a connection that the host opens to this guest: unique among all live
+ * connections of the guest with @p far_cid, whoever opened them. From 1024..65535, beginning
+ * at a random place and going round (systemd-ssh-proxy reads at most "OK 65535\n"), and from
+ * 2^30 upward when those are used up.
+ */
+uint32_t vsw_conn_table_far_port(struct vsw_conn_table *table, uint32_t far_cid);
+
+/** Call @p fn for every connection; it may remove the one it is called with. */
+void vsw_conn_table_each(struct vsw_conn_table *table, void (*fn)(struct vsw_conn *conn, void *ctx),
+			 void *ctx);
+
+#endif /* VSW_CONN_H */

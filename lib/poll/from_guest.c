@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * From the guest: pop a burst of chains, copy and check each header, run the connection's
+ * state machine, lend payload to the bridge. A chain that carries no payload for the host
+ * is done at once; one that does comes back with WROTE.
+ *
+ * A chain is taken only when everything it may need is there: room for a RST, a message
+ * for its payload. Otherwise it and those behind it are put back in order and the guest's
+ * ring fills up: back-pressure on this guest alone, nothing dropped.
+ */
+#include "vsw_base.h"
+#include "vsw_iov.h"
+#include "poll_guest.h"
+
+/* Messages that one chain can need: all its segments. */
+#define PARTS_MAX ((VSW_BURST_SEGS + VSW_MSG_SEGS - 1) / VSW_MSG_SEGS)
+
+static void
+refuse(struct guest *guest, const struct vsw_pkt *pkt, enum vsw_counter why)
+{
+	struct vsw_pkt rst;
+
+	if (!vsw_conn_refuse(pkt, &rst))
+		return;
+	vsw_count(&guest->counters, why, 1);
+	guest_queue_reset(guest, &rst);
+}
+
+static void
+on_request(struct guest *guest, struct flow *old, const struct vsw_pkt *pkt)
+{
+	if (old != NULL)
+		flow_event(old, VSW_CONN_EV_SUPERSEDED, 0);
+	if (guest->n_flows >= guest->conf->max_conns || guest->drained ||
+	    flow_from_guest(guest, pkt) == NULL)
+		refuse(guest, pkt, VSW_CTR_REFUSED_LIMIT);
+}
+
+/*
+ * Payload.
+ */
+
+/* Cut the chain's segments down to the payload: behind the header, as long as it says. */
+static void
+trim_to_payload(struct vsw_chain *chain, uint32_t len)
+{
+	unsigned int first = vsw_iov_skip(chain->segs, chain->n_segs, VSW_PKT_HDR_LEN);
+	uint16_t n = 0;
+
+	chain->segs += first;
+	chain->len = len;
+	while (len > 0) {
+		struct iovec *seg = &chain->segs[n++];
+
+		if (seg->iov_len > len)
+			seg->iov_len = len;
+		len -= seg->iov_len;
+	}
+	chain->n_segs = n;
+}
+
+static void
+free_all(struct vsw_msg **msgs, unsigned int n)
+{
+	while (n > 0)
+		vsw_msg_free(msgs[--n]);
+}
+
+/* All messages for a chain of n_segs segments, or none. */
+static unsigned int
+alloc_parts(struct guest *guest, uint16_t n_segs, struct vsw_msg *msgs[PARTS_MAX])
+{
+	unsigned int n_parts = (n_segs + VSW_MSG_SEGS - 1) / VSW_MSG_SEGS;
+
+	if (guest->n_free_loans == 0 ||
+	    (guest->n_parts_out > 0 && guest->n_parts_out + n_parts > LOANS_MAX))
+		return 0;
+	for (unsigned int i = 0; i < n_parts; i++) {
+		msgs[i] = guest_alloc(guest, VSW_MSG_WRITE);
+		if (msgs[i] == NULL) {
+			free_all(msgs, i);
+			return 0;
+		}
+	}
+	return n_parts;
+}
+
+static void
+lend(struct flow *flow, const struct vsw_chain *chain, struct vsw_msg **msgs, unsigned int n_parts)
+{
+	struct guest *guest = flow->guest;
+	uint16_t loan = guest->free_loan[--guest->n_free_loans];
+	const struct iovec *seg = chain->segs;
+	uint16_t left = chain->n_segs;
+
+	guest->loan[loan] = (struct loan){.head = chain->head, .n_parts = (uint16_t)n_parts};
+	guest->n_parts_out += n_parts;
+	for (unsigned int i = 0; i < n_parts; i++) {
+		struct vsw_msg *msg = msgs[i];
+
+		msg->guest = guest->conf;
+		msg->conn = flow;
+		msg->stream = flow->stream;
+		msg->loan = loan;
+		for (; left > 0 && msg->n_segs < VSW_MSG_SEGS; left--, seg++) {
+			msg->segs[msg->n_segs++] = *seg;
+			msg->len += seg->iov_len;
+		}
+		vsw_msg_send(guest->conf->bridge_loop, msg);
+	}
+}
+
+static bool
+take_payload(struct flow *flow, const struct vsw_pkt *pkt, struct vsw_chain *chain)
+{
+	struct guest *guest = flow->guest;
+	struct vsw_msg *msgs[PARTS_MAX];
+	unsigned int n_parts;
+	uint32_t actions;
+
+	if (flow->untold != 0)
+		return false;
+	trim_to_payload(chain, pkt->len);
+	n_parts = alloc_parts(guest, chain->n_segs, msgs);
+	if (n_parts == 0)
+		return false;
+
+	vsw_count(&guest->counters, VSW_CTR_FROM_GUEST_BYTES, pkt->len);
+	actions = vsw_conn_input(&flow->conn, pkt);
+	if (actions & VSW_CONN_ACT_DELIVER) {
+		lend(flow, chain, msgs, n_parts);
+	} else {
+		free_all(msgs, n_parts);
+		vsw_virtq_push(&guest->from_guest, chain->head, 0);
+	}
+	flow_act(flow, actions & ~VSW_CONN_ACT_DELIVER);
+	return true;
+}
+
+/*
+ * Packets.
+ */
+
+static void
+take_control(struct guest *guest, struct flow *flow, const struct vsw_pkt *pkt)
+{
+	if (pkt->op == VSW_OP_REQUEST)
+		on_request(guest, flow, pkt);
+	else if (flow == NULL)
+		refuse(guest, pkt, VSW_CTR_RESET_UNKNOWN_CONN);
+	else
+		flow_act(flow, vsw_conn_input(&flow->conn, pkt));
+}
+
+static void
+take_bad(struct guest *guest, const struct vsw_pkt *pkt, enum vsw_pkt_verdict verdict)
+{
+	static const enum vsw_counter counter[VSW_PKT_N_VERDICTS] = {
+		[VSW_PKT_SHORT] = VSW_CTR_PKT_SHORT,
+		[VSW_PKT_BAD_CID] = VSW_CTR_PKT_BAD_CID,
+		[VSW_PKT_SPOOFED] = VSW_CTR_PKT_SPOOFED,
+		[VSW_PKT_BAD_OP] = VSW_CTR_PKT_BAD_OP,
+		[VSW_PKT_BAD_LEN] = VSW_CTR_PKT_BAD_LEN,
+		[VSW_PKT_BAD_FLAGS] = VSW_CTR_PKT_BAD_FLAGS,
+	};
+
+	if (verdict == VSW_PKT_BAD_TYPE)
+		refuse(guest, pkt, VSW_CTR_RESET_TYPE);
+	else
+		vsw_count(&guest->counters, counter[verdict], 1);
+}
+
+/* False: it cannot be taken now and was not looked at. */
+static bool
+take_chain(struct guest *guest, struct vsw_chain *chain)
+{
+	uint8_t raw[VSW_PKT_HDR_LEN];
+	size_t raw_len = vsw_iov_copy_out(raw, chain->segs, chain->n_segs, sizeof(raw));
+	enum vsw_pkt_verdict verdict;
+	struct flow *flow = NULL;
+	struct vsw_pkt pkt;
+
+	verdict = vsw_pkt_decode(&pkt, raw, (uint32_t)raw_len, chain->len - (uint32_t)raw_len,
+				 guest->conf->cid);
+	if (verdict == VSW_PKT_OK && pkt.dst_cid == VSW_CID_HOST) {
+		flow = flow_find(guest, &pkt);
+		if (flow != NULL && pkt.op == VSW_OP_RW && pkt.len > 0)
+			return take_payload(flow, &pkt, chain);
+	}
+
+	if (verdict != VSW_PKT_OK)
+		take_bad(guest, &pkt, verdict);
+	else if (pkt.dst_cid != VSW_CID_HOST)
+		refuse(guest, &pkt, VSW_CTR_RESET_UNKNOWN_CID);
+	else
+		take_control(guest, flow, &pkt);
+	vsw_virtq_push(&guest->from_guest, chain->head, 0);
+	return true;
+}
+
+unsigned int
+from_guest_pass(struct vsw_poll *poll, struct guest *guest)
+{
+	struct vsw_chain_burst *burst = &poll->burst;
+	uint16_t max = (uint16_t)vsw_min_u32(VSW_BURST, guest_reset_room(guest));
+	uint16_t n_taken = 0;
+
+	vsw_virtq_pop(&guest->from_guest, burst, max);
+	while (n_taken < burst->n_chains && take_chain(guest, &burst->chain[n_taken]))
+		n_taken++;
+	for (uint16_t i = n_taken; i < burst->n_chains; i++)
+		vsw_virtq_unpop(&guest->from_guest, burst->chain[i].head);
+	vsw_count(&guest->counters, VSW_CTR_FROM_GUEST_PACKETS, n_taken);
+	guest->is_blocked = n_taken < burst->n_chains || max == 0;
+	return n_taken;
+}
+
+void
+from_guest_on_wrote(void *ctx, struct vsw_msg *msg)
+{
+	struct vsw_poll *poll = ctx;
+	struct guest *guest = poll->by_id[msg->guest->id];
+	struct loan *loan = &guest->loan[msg->loan];
+	struct flow *flow = msg->conn;
+	uint32_t len = msg->len;
+
+	guest->n_parts_out--;
+	if (--loan->n_parts == 0) {
+		vsw_virtq_push(&guest->from_guest, loan->head, 0);
+		guest->free_loan[guest->n_free_loans++] = msg->loan;
+	}
+	vsw_msg_free(msg);
+	if (flow != NULL && len > 0)
+		flow_event(flow, VSW_CONN_EV_FAR_TOOK, len);
+}

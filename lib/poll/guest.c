@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The life of a guest on its poll lcore: attached without rings; started and stopped by its
+ * VMM any number of times; drained when vswd goes.
+ *
+ * A stop is complete when every loan has come back. The bridge returns a loan within its
+ * pass, except while the guest's spill budget is used up: then it is asked once, by RECALL,
+ * to make room in any case. The vhost-user thread waits meanwhile, so nothing here waits for
+ * that thread.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include <rte_random.h>
+
+#define VSW_LOGTYPE vsw_log_poll
+#include "vsw_iov.h"
+#include "vsw_log.h"
+#include "poll_guest.h"
+
+RTE_LOG_REGISTER(vsw_log_poll, vsw.poll, NOTICE);
+
+struct guest *
+guest_create(struct vsw_poll *poll, const struct vsw_guest_conf *conf)
+{
+	struct guest *guest = calloc(1, sizeof(*guest));
+
+	if (guest == NULL)
+		return NULL;
+	guest->conf = conf;
+	guest->loop = poll->loop;
+	TAILQ_INIT(&guest->flows);
+	TAILQ_INIT(&guest->ready);
+	TAILQ_INIT(&guest->untold);
+	for (uint16_t i = 0; i < LOANS_MAX; i++)
+		guest->free_loan[guest->n_free_loans++] = i;
+	if (vsw_conn_table_init(&guest->conns, (uint32_t)rte_rand()) != 0) {
+		free(guest);
+		return NULL;
+	}
+	TAILQ_INSERT_TAIL(&poll->guests, guest, entry);
+	__atomic_store_n(&poll->by_id[conf->id], guest, __ATOMIC_RELEASE);
+	return guest;
+}
+
+void
+guest_destroy(struct guest *guest)
+{
+	struct flow *flow;
+
+	while ((flow = TAILQ_FIRST(&guest->flows)) != NULL)
+		flow_free(flow);
+	vsw_conn_table_fini(&guest->conns);
+	free(guest);
+}
+
+struct vsw_msg *
+guest_alloc(struct guest *guest, enum vsw_verb verb)
+{
+	struct vsw_msg *msg = vsw_msg_alloc(verb);
+
+	if (msg == NULL) {
+		guest->starved = true;
+		vsw_count(&guest->counters, VSW_CTR_MESSAGE_STALLS, 1);
+	}
+	return msg;
+}
+
+void
+guest_queue_reset(struct guest *guest, const struct vsw_pkt *rst)
+{
+	guest->reset[(guest->first_reset + guest->n_resets) % RESETS_MAX] = *rst;
+	guest->n_resets++;
+}
+
+/*
+ * Rings.
+ */
+
+/* The kick has ended the sleep; edge-triggered, so it need not be read. */
+static void
+on_kick(struct vsw_watch *watch, uint32_t events)
+{
+}
+
+static void
+watch_kick(struct guest *guest, unsigned int i, const struct vsw_virtq *vq)
+{
+	guest->kick[i] = (struct vsw_watch){
+		.fn = on_kick,
+		.fd = vq->conf.kickfd,
+		.wakeup_only = true,
+	};
+	if (!vsw_loop_sleeps(guest->loop) || vq->conf.kickfd < 0)
+		return;
+	if (vsw_loop_watch(guest->loop, &guest->kick[i], EPOLLIN | EPOLLET) != 0) {
+		guest->kick[i].fd = -1;
+		VSW_LOG(WARNING, "guest %u: its kicks cannot be waited for, it may be slow",
+			guest->conf->cid);
+	}
+}
+
+static void
+unwatch_kicks(struct guest *guest)
+{
+	for (unsigned int i = 0; i < VSW_ARRAY_SIZE(guest->kick); i++) {
+		if (vsw_loop_sleeps(guest->loop) && guest->kick[i].fd >= 0)
+			vsw_loop_unwatch(guest->loop, &guest->kick[i]);
+		guest->kick[i].fd = -1;
+	}
+}
+
+static void
+stop_queues(struct guest *guest, uint16_t base[VSW_VRINGS_MAX])
+{
+	base[VSW_QUEUE_TO_GUEST] = vsw_virtq_stop(&guest->to_guest);
+	base[VSW_QUEUE_FROM_GUEST] = vsw_virtq_stop(&guest->from_guest);
+	base[VSW_QUEUE_EVENT] = vsw_virtq_stop(&guest->event);
+}
+
+/* Rings that begin in the middle belong to a driver that may remember connections which are
+ * gone: tell it to forget them (virtio 1.2, 5.10.6.7), where we have its event queue. */
+static void
+send_transport_reset(struct guest *guest, struct vsw_chain_burst *burst)
+{
+	const uint32_t id = htole32(VSW_EVENT_TRANSPORT_RESET);
+
+	if (vsw_virtq_pop(&guest->event, burst, 1) == 0)
+		return;
+	vsw_iov_copy_in(burst->chain[0].segs, burst->chain[0].n_segs, &id, sizeof(id));
+	vsw_virtq_push(&guest->event, burst->chain[0].head,
+		       vsw_min_u32(burst->chain[0].len, sizeof(id)));
+	vsw_virtq_flush(&guest->event);
+}
+
+int
+guest_start(struct vsw_poll *poll, struct guest *guest, const struct vsw_rings *rings)
+{
+	static const enum vsw_virtq_dir dir[VSW_VRINGS_MAX] = {VSW_TO_GUEST, VSW_FROM_GUEST,
+							       VSW_TO_GUEST};
+	struct vsw_virtq *const vq[VSW_VRINGS_MAX] = {&guest->to_guest, &guest->from_guest,
+						      &guest->event};
+	uint16_t base[VSW_VRINGS_MAX];
+	int rc = 0;
+
+	guest->mem = rings->mem;
+	for (unsigned int q = 0; q < VSW_VRINGS_MAX && rc == 0; q++) {
+		if (rings->queue[q].size != 0)
+			rc = vsw_virtq_start(vq[q], dir[q], &rings->queue[q], &guest->mem,
+					     &guest->counters);
+	}
+	if (rc != 0) {
+		stop_queues(guest, base);
+		return rc;
+	}
+	watch_kick(guest, 0, &guest->to_guest);
+	watch_kick(guest, 1, &guest->from_guest);
+	vsw_virtq_flush(&guest->event); /* the others are flushed at each pass */
+	if (guest->state == GUEST_STOPPED && rings->queue[VSW_QUEUE_FROM_GUEST].base != 0)
+		send_transport_reset(guest, &poll->burst);
+	guest->state = GUEST_RUNNING;
+	return 0;
+}
+
+static void
+for_each_flow(struct guest *guest, enum vsw_conn_event event)
+{
+	struct flow *flow, *next;
+
+	for (flow = TAILQ_FIRST(&guest->flows); flow != NULL; flow = next) {
+		next = TAILQ_NEXT(flow, all_entry);
+		flow_event(flow, event, 0);
+	}
+}
+
+static void
+finish_stop(struct guest *guest)
+{
+	struct vsw_msg *stop = guest->stopping;
+
+	if (guest->state == GUEST_RUNNING) {
+		unwatch_kicks(guest);
+		stop_queues(guest, stop->rings->base);
+	}
+	guest->state = stop->flags & VSW_MSG_F_RESET ? GUEST_STOPPED : GUEST_PAUSED;
+	guest->stopping = NULL;
+	vsw_msg_complete(stop);
+}
+
+void
+guest_stop(struct guest *guest, struct vsw_msg *stop)
+{
+	guest->stopping = stop;
+	if (stop->flags & VSW_MSG_F_RESET) {
+		for_each_flow(guest, VSW_CONN_EV_GUEST_GONE);
+		guest->n_resets = 0;
+	}
+	guest_progress(guest);
+}
+
+/*
+ * Going.
+ */
+
+void
+guest_drain(struct vsw_poll *poll, struct guest *guest, struct vsw_msg *drain)
+{
+	/* What the guest has sent so far is still passed on: at most a ring full. */
+	for (unsigned int n = 0; n < guest->from_guest.conf.size && guest->stopping == NULL; n++) {
+		if (from_guest_pass(poll, guest) == 0)
+			break;
+	}
+	guest->drained = true;
+	guest->draining = drain;
+	for_each_flow(guest, VSW_CONN_EV_ABORT);
+	guest_progress(guest);
+}
+
+static bool
+is_told(const struct guest *guest)
+{
+	return guest->state != GUEST_RUNNING ||
+	       (guest->n_resets == 0 && TAILQ_EMPTY(&guest->ready));
+}
+
+void
+guest_progress(struct guest *guest)
+{
+	if (guest->stopping != NULL && guest->n_parts_out == 0 && guest->n_reads_out == 0) {
+		finish_stop(guest);
+	} else if (guest->stopping != NULL && guest->n_parts_out > 0 && !guest->recalling) {
+		struct vsw_msg *recall = guest_alloc(guest, VSW_MSG_RECALL);
+
+		if (recall != NULL) {
+			recall->guest = guest->conf;
+			vsw_msg_send(guest->conf->bridge_loop, recall);
+			guest->recalling = true;
+		}
+	}
+	if (guest->draining != NULL && guest->stopping == NULL && is_told(guest)) {
+		struct vsw_msg *drain = guest->draining;
+
+		guest->draining = NULL;
+		vsw_msg_reply(drain->reply_to, drain, VSW_MSG_DRAINED);
+	}
+}

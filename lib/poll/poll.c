@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One pass of the poll role: for each guest, first what it has to be told (that frees
+ * nothing of ours but lets its applications go on), then what it has sent, a burst each, so
+ * that no guest waits on another's backlog; then one index store and one signal per ring.
+ */
+#include "vsw_poll.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "vsw_base.h"
+#include "poll_guest.h"
+
+static unsigned int
+guest_pass(struct vsw_poll *poll, struct guest *guest)
+{
+	unsigned int work = 0;
+	struct flow *flow, *next;
+
+	guest->starved = false;
+	for (flow = TAILQ_FIRST(&guest->untold); flow != NULL; flow = next) {
+		next = TAILQ_NEXT(flow, untold_entry);
+		flow_tell_bridge(flow);
+		flow_schedule(flow);
+	}
+	if (guest->state == GUEST_RUNNING && guest->stopping == NULL) {
+		work += to_guest_pass(poll, guest);
+		work += from_guest_pass(poll, guest);
+	}
+	/* Also while a stop waits for loans: those that came back are shown at once. */
+	vsw_virtq_flush(&guest->to_guest);
+	vsw_virtq_flush(&guest->from_guest);
+	if (guest->stopping != NULL || guest->draining != NULL)
+		guest_progress(guest);
+	return work;
+}
+
+static unsigned int
+poll_pass(void *ctx)
+{
+	struct vsw_poll *poll = ctx;
+	struct guest *guest;
+	unsigned int work = 0;
+
+	TAILQ_FOREACH (guest, &poll->guests, entry)
+		work += guest_pass(poll, guest);
+	return work;
+}
+
+/* Ask for the kicks that bring work, and only for those: receive buffers matter when
+ * something waits for them, and a guest from which nothing can be taken is not asked. */
+static bool
+guest_may_sleep(struct guest *guest)
+{
+	bool waits = guest->n_resets > 0 || !TAILQ_EMPTY(&guest->ready);
+	bool more = false;
+
+	if (guest->starved)
+		return false;
+	if (guest->state != GUEST_RUNNING || guest->stopping != NULL)
+		return true;
+	if (waits)
+		more = vsw_virtq_want_kicks(&guest->to_guest, true) ||
+		       vsw_virtq_has_avail(&guest->to_guest);
+	if (!guest->is_blocked)
+		more = vsw_virtq_want_kicks(&guest->from_guest, true) || more;
+	return !more;
+}
+
+static bool
+poll_before_sleep(void *ctx)
+{
+	struct vsw_poll *poll = ctx;
+	struct guest *guest;
+	bool may = true;
+
+	TAILQ_FOREACH (guest, &poll->guests, entry)
+		may = guest_may_sleep(guest) && may;
+	return may;
+}
+
+static void
+poll_after_sleep(void *ctx)
+{
+	struct vsw_poll *poll = ctx;
+	struct guest *guest;
+
+	TAILQ_FOREACH (guest, &poll->guests, entry) {
+		if (guest->state != GUEST_RUNNING)
+			continue;
+		vsw_virtq_want_kicks(&guest->from_guest, false);
+		vsw_virtq_want_kicks(&guest->to_guest, false);
+	}
+}
+
+/*
+ * Messages about a guest; those about a connection go to where it is handled.
+ */
+
+static void
+on_attach(void *ctx, struct vsw_msg *msg)
+{
+	struct vsw_poll *poll = ctx;
+
+	msg->result = guest_create(poll, msg->guest) != NULL ? 0 : -ENOMEM;
+	vsw_msg_reply(msg->reply_to, msg, VSW_MSG_ATTACHED);
+}
+
+static void
+on_drain(void *ctx, struct vsw_msg *msg)
+{
+	struct vsw_poll *poll = ctx;
+
+	guest_drain(poll, poll->by_id[msg->guest->id], msg);
+}
+
+static void
+on_start(void *ctx, struct vsw_msg *msg)
+{
+	struct vsw_poll *poll = ctx;
+
+	msg->result = guest_start(poll, poll->by_id[msg->guest->id], msg->rings);
+	vsw_msg_complete(msg);
+}
+
+static void
+on_stop(void *ctx, struct vsw_msg *msg)
+{
+	struct vsw_poll *poll = ctx;
+
+	guest_stop(poll->by_id[msg->guest->id], msg);
+}
+
+static void
+on_recalled(void *ctx, struct vsw_msg *msg)
+{
+	struct vsw_poll *poll = ctx;
+
+	poll->by_id[msg->guest->id]->recalling = false;
+	vsw_msg_free(msg);
+}
+
+static void
+on_incoming(void *ctx, struct vsw_msg *msg)
+{
+	struct vsw_poll *poll = ctx;
+
+	flow_from_host(poll->by_id[msg->guest->id], msg);
+}
+
+struct vsw_poll *
+vsw_poll_create(struct vsw_loop *loop)
+{
+	static const struct {
+		enum vsw_verb verb;
+		vsw_msg_fn fn;
+	} handlers[] = {
+		{VSW_MSG_ATTACH, on_attach},
+		{VSW_MSG_START, on_start},
+		{VSW_MSG_STOP, on_stop},
+		{VSW_MSG_DRAIN, on_drain},
+		{VSW_MSG_RECALLED, on_recalled},
+		{VSW_MSG_INCOMING, on_incoming},
+		{VSW_MSG_OPENED, flow_on_opened},
+		{VSW_MSG_CLOSED, flow_on_closed},
+		{VSW_MSG_NOTICE, flow_on_notice},
+		{VSW_MSG_WROTE, from_guest_on_wrote},
+		{VSW_MSG_FILLED, to_guest_on_filled},
+	};
+	struct vsw_poll *poll = calloc(1, sizeof(*poll));
+
+	if (poll == NULL)
+		return NULL;
+	poll->loop = loop;
+	TAILQ_INIT(&poll->guests);
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(handlers); i++)
+		vsw_loop_on_msg(loop, handlers[i].verb, handlers[i].fn, poll);
+	vsw_loop_add_role(loop, &(struct vsw_loop_role){
+					.pass = poll_pass,
+					.before_sleep = poll_before_sleep,
+					.after_sleep = poll_after_sleep,
+					.ctx = poll,
+				});
+	return poll;
+}
+
+void
+vsw_poll_destroy(struct vsw_poll *poll)
+{
+	struct guest *guest;
+
+	if (poll == NULL)
+		return;
+	while ((guest = TAILQ_FIRST(&poll->guests)) != NULL) {
+		TAILQ_REMOVE(&poll->guests, guest, entry);
+		guest_destroy(guest);
+	}
+	free(poll);
+}
+
+const struct vsw_counters *
+vsw_poll_counters(const struct vsw_poll *poll, uint16_t guest_id)
+{
+	const struct guest *guest = __atomic_load_n(&poll->by_id[guest_id], __ATOMIC_ACQUIRE);
+
+	return guest != NULL ? &guest->counters : NULL;
+}

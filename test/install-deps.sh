@@ -1,0 +1,34 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# Install what building, testing and the demo need, on Debian 12, if it is missing.
+# As root; as an ordinary user it says what is missing.
+set -eu
+
+packages="
+	gcc libbsd-dev libcmocka-dev libdpdk-dev meson ninja-build pkg-config
+	busybox-static cpio kmod linux-image-cloud-amd64 ncat python3-pytest qemu-system-x86
+	socat user-mode-linux
+"
+
+missing=
+for package in $packages; do
+	case $(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) in
+	*" installed") ;;
+	*) missing="$missing $package" ;;
+	esac
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" -ne 0 ]; then
+	echo "missing packages; as root: apt-get install --no-install-recommends$missing" >&2
+	exit 1
+fi
+echo "installing:$missing"
+export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+# shellcheck disable=SC2086 # a list of packages
+if ! { apt-get update && apt-get install -y --no-install-recommends $missing; } >"$log" 2>&1; then
+	cat "$log" >&2
+	exit 1
+fi

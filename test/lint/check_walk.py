@@ -1,0 +1,29 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Every `file:function` that the guides name must exist: a definition in that file."""
+
+import pathlib
+import re
+import sys
+
+REFERENCE = re.compile(r"`((?:lib|app)/[\w/.-]+\.[ch]):(\w+)`")
+
+
+def main():
+    root = pathlib.Path(__file__).resolve().parents[2]
+    missing = []
+    n_found = 0
+    for guide in sorted((root / "doc").rglob("*.md")):
+        for path, function in REFERENCE.findall(guide.read_text()):
+            source = root / path
+            definition = re.compile(rf"^{function}\(", re.MULTILINE)
+            if source.is_file() and definition.search(source.read_text()):
+                n_found += 1
+            else:
+                missing.append(f"{guide.relative_to(root)}: {path}:{function} is not there")
+    print("\n".join(missing) or f"{n_found} references are right")
+    return 1 if missing or n_found == 0 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
