@@ -19,6 +19,7 @@
 #include <rte_lcore.h>
 
 #include "vsw_base.h"
+#include "vsw_socket_close.h"
 #include "stream.h"
 
 TAILQ_HEAD(stream_list, vsw_stream);
@@ -74,21 +75,6 @@ stream_create(struct vsw_bridge *bridge, const struct vsw_guest_conf *guest, int
 	return stream;
 }
 
-/*
- * Close a socket whose host was refused. A close with bytes unread would give the host
- * ECONNRESET; what it gets is an end of file. Nothing arrives after SHUT_RD, so this ends.
- */
-static void
-close_refused(int fd)
-{
-	char scrap[4096];
-
-	shutdown(fd, SHUT_RD);
-	while (recv(fd, scrap, sizeof(scrap), MSG_DONTWAIT) > 0)
-		;
-	close(fd);
-}
-
 static void
 stream_destroy(struct vsw_bridge *bridge, struct vsw_stream *stream)
 {
@@ -98,7 +84,7 @@ stream_destroy(struct vsw_bridge *bridge, struct vsw_stream *stream)
 	rte_timer_stop_sync(&stream->flush_timer);
 	vsw_loop_unwatch(bridge->loop, &stream->watch);
 	if (stream->was_refused)
-		close_refused(stream->watch.fd);
+		vsw_socket_close_silently(stream->watch.fd);
 	else
 		close(stream->watch.fd);
 	stream->account->spilled -= stream->spill.len;
