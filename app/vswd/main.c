@@ -122,7 +122,7 @@ create_roles(struct vswd *vswd)
 		if (vswd->poll[lcore] == NULL)
 			errx(EXIT_FAILURE, "lcore %u: out of memory", lcore);
 	}
-	vswd->bridge = vsw_bridge_create(main_loop);
+	vswd->bridge = vsw_bridge_create(main_loop, VSW_FLUSH_TIMEOUT_MS);
 	if (vswd->bridge == NULL)
 		errx(EXIT_FAILURE, "out of memory");
 	vhost_loop = vsw_vhost_create();

@@ -19,13 +19,14 @@
 #include <rte_lcore.h>
 
 #include "vsw_base.h"
+#include "vsw_socket_close.h"
 #include "stream.h"
 
 TAILQ_HEAD(stream_list, vsw_stream);
 
 struct vsw_bridge {
 	struct vsw_loop *loop;
-	struct stream_list streams;
+	unsigned int flush_timeout_ms;
 	struct stream_list dirty; /* something is to be written, told or freed */
 	struct vsw_msg *flush;    /* the FLUSH that waits */
 	struct rte_timer flush_timer;
@@ -70,7 +71,7 @@ stream_create(struct vsw_bridge *bridge, const struct vsw_guest_conf *guest, int
 		free(stream);
 		return NULL;
 	}
-	TAILQ_INSERT_TAIL(&bridge->streams, stream, entry);
+	TAILQ_INSERT_TAIL(&stream->account->streams, stream, entry);
 	return stream;
 }
 
@@ -79,10 +80,13 @@ stream_destroy(struct vsw_bridge *bridge, struct vsw_stream *stream)
 {
 	if (stream->is_dirty)
 		TAILQ_REMOVE(&bridge->dirty, stream, dirty_entry);
-	TAILQ_REMOVE(&bridge->streams, stream, entry);
+	TAILQ_REMOVE(&stream->account->streams, stream, entry);
 	rte_timer_stop_sync(&stream->flush_timer);
 	vsw_loop_unwatch(bridge->loop, &stream->watch);
-	close(stream->watch.fd);
+	if (stream->was_refused)
+		vsw_socket_close_silently(stream->watch.fd);
+	else
+		close(stream->watch.fd);
 	stream->account->spilled -= stream->spill.len;
 	vsw_spill_fini(&stream->spill);
 	free(stream);
@@ -101,17 +105,28 @@ on_flush_timeout(struct rte_timer *timer, void *arg)
 static void
 start_flush_timer(struct vsw_stream *stream)
 {
-	rte_timer_reset_sync(&stream->flush_timer, rte_get_timer_hz() / 1000 * VSW_FLUSH_TIMEOUT_MS,
-			     SINGLE, rte_lcore_id(), on_flush_timeout, stream);
+	rte_timer_reset_sync(&stream->flush_timer,
+			     rte_get_timer_hz() / 1000 * stream->bridge->flush_timeout_ms, SINGLE,
+			     rte_lcore_id(), on_flush_timeout, stream);
+}
+
+static bool
+is_flushed(const struct vsw_bridge_guest *account)
+{
+	const struct vsw_stream *stream;
+
+	TAILQ_FOREACH (stream, &account->streams, entry) {
+		if (!vsw_stream_is_flushed(stream))
+			return false;
+	}
+	return true;
 }
 
 static bool
 is_quiet(const struct vsw_bridge *bridge)
 {
-	const struct vsw_stream *stream;
-
-	TAILQ_FOREACH (stream, &bridge->streams, entry) {
-		if (!vsw_stream_is_flushed(stream))
+	for (unsigned int i = 0; i < VSW_GUESTS_MAX; i++) {
+		if (!is_flushed(&bridge->guest[i]))
 			return false;
 	}
 	return true;
@@ -137,7 +152,7 @@ serve(struct vsw_bridge *bridge, struct vsw_stream *stream)
 		stream_destroy(bridge, stream);
 		return true;
 	}
-	if (stream->is_closing && moved)
+	if (stream->is_closing && (moved || !rte_timer_pending(&stream->flush_timer)))
 		start_flush_timer(stream);
 	return vsw_stream_notify(stream);
 }
@@ -227,6 +242,7 @@ on_adopt(void *ctx, struct vsw_msg *msg)
 		vsw_msg_free(msg);
 		return;
 	}
+	stream->was_refused = true; /* until it is accepted */
 	msg->stream = stream;
 	vsw_msg_reply(msg->guest->poll_loop, msg, VSW_MSG_INCOMING);
 }
@@ -241,19 +257,16 @@ on_accept(void *ctx, struct vsw_msg *msg)
 	/* A host that is gone already may still have sent something: it goes to the guest. */
 	(void)!send(stream->watch.fd, ok, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	stream->conn = msg->conn;
-	mark_dirty(ctx, stream);
+	stream->was_refused = false;
+	mark_dirty(ctx, stream); /* what happened so far is told now */
 	vsw_msg_free(msg);
 }
 
 static void
 on_write(void *ctx, struct vsw_msg *msg)
 {
-	struct vsw_stream *stream = msg->stream;
-
-	msg->next = NULL;
-	*stream->last_loan = msg;
-	stream->last_loan = &msg->next;
-	mark_dirty(ctx, stream);
+	vsw_stream_lend(msg->stream, msg);
+	mark_dirty(ctx, msg->stream);
 }
 
 static void
@@ -283,7 +296,6 @@ on_close(void *ctx, struct vsw_msg *msg)
 
 	stream->conn = NULL;
 	stream->is_closing = true;
-	start_flush_timer(stream);
 	mark_dirty(ctx, stream);
 	vsw_msg_reply(msg->guest->poll_loop, msg, VSW_MSG_CLOSED);
 }
@@ -294,8 +306,8 @@ on_recall(void *ctx, struct vsw_msg *msg)
 	struct vsw_bridge *bridge = ctx;
 	struct vsw_stream *stream;
 
-	TAILQ_FOREACH (stream, &bridge->streams, entry) {
-		if (stream->guest != msg->guest || stream->first_loan == NULL)
+	TAILQ_FOREACH (stream, &bridge->guest[msg->guest->id].streams, entry) {
+		if (stream->first_loan == NULL)
 			continue;
 		vsw_stream_write(stream, true);
 		mark_dirty(bridge, stream);
@@ -314,13 +326,15 @@ on_flush(void *ctx, struct vsw_msg *msg)
 {
 	struct vsw_bridge *bridge = ctx;
 
+	if (bridge->flush != NULL)
+		finish_flush(bridge);
 	bridge->flush = msg;
 	rte_timer_reset_sync(&bridge->flush_timer, rte_get_timer_hz() / 1000 * msg->port, SINGLE,
 			     rte_lcore_id(), on_flush_over, bridge);
 }
 
 struct vsw_bridge *
-vsw_bridge_create(struct vsw_loop *loop)
+vsw_bridge_create(struct vsw_loop *loop, unsigned int flush_timeout_ms)
 {
 	static const struct {
 		enum vsw_verb verb;
@@ -337,8 +351,10 @@ vsw_bridge_create(struct vsw_loop *loop)
 	if (bridge == NULL)
 		return NULL;
 	bridge->loop = loop;
-	TAILQ_INIT(&bridge->streams);
+	bridge->flush_timeout_ms = flush_timeout_ms;
 	TAILQ_INIT(&bridge->dirty);
+	for (unsigned int i = 0; i < VSW_GUESTS_MAX; i++)
+		TAILQ_INIT(&bridge->guest[i].streams);
 	rte_timer_init(&bridge->flush_timer);
 	for (size_t i = 0; i < VSW_ARRAY_SIZE(handlers); i++)
 		vsw_loop_on_msg(loop, handlers[i].verb, handlers[i].fn, bridge);
@@ -350,6 +366,18 @@ vsw_bridge_create(struct vsw_loop *loop)
 	return bridge;
 }
 
+static void
+abandon(struct vsw_bridge *bridge, struct vsw_stream *stream)
+{
+	struct vsw_msg *msg, *next;
+
+	for (msg = stream->first_loan; msg != NULL; msg = next) {
+		next = msg->next;
+		vsw_msg_free(msg);
+	}
+	stream_destroy(bridge, stream);
+}
+
 void
 vsw_bridge_destroy(struct vsw_bridge *bridge)
 {
@@ -357,15 +385,12 @@ vsw_bridge_destroy(struct vsw_bridge *bridge)
 
 	if (bridge == NULL)
 		return;
-	while ((stream = TAILQ_FIRST(&bridge->streams)) != NULL) {
-		while (stream->first_loan != NULL) {
-			struct vsw_msg *msg = stream->first_loan;
-
-			stream->first_loan = msg->next;
-			vsw_msg_free(msg);
-		}
-		stream_destroy(bridge, stream);
+	for (unsigned int i = 0; i < VSW_GUESTS_MAX; i++) {
+		while ((stream = TAILQ_FIRST(&bridge->guest[i].streams)) != NULL)
+			abandon(bridge, stream);
 	}
+	vsw_msg_free(bridge->flush);
+	rte_timer_stop_sync(&bridge->flush_timer);
 	free(bridge);
 }
 

@@ -1,18 +1,26 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Blocks are allocated when a socket is full and freed when it has taken them; a stream whose
+ * host keeps up has none. The first block fits what made it necessary, so that many streams
+ * with a little in them do not cost much more than their budget; a stream that needs a second
+ * one has a slow reader and gets full blocks.
+ */
 #include "spill.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Big enough that a window of 256 KiB takes 16, small enough for a trickle. */
-#define BLOCK_SIZE (16 * 1024 - 32)
+/* A window of 256 KiB takes 16, in one system call. With malloc's overhead below 16 KiB. */
+#define BLOCK_SIZE_MAX (16 * 1024 - 64)
+#define BLOCK_SIZE_MIN 960
 
 struct vsw_spill_block {
 	TAILQ_ENTRY(vsw_spill_block) entry;
 	size_t first;
 	size_t end;
-	uint8_t data[BLOCK_SIZE];
+	size_t size;
+	uint8_t data[];
 };
 
 void
@@ -29,16 +37,20 @@ vsw_spill_fini(struct vsw_spill *spill)
 }
 
 static struct vsw_spill_block *
-last_with_room(struct vsw_spill *spill)
+last_with_room(struct vsw_spill *spill, size_t wanted)
 {
 	struct vsw_spill_block *block = TAILQ_LAST(&spill->blocks, vsw_spill_blocks);
+	size_t size = BLOCK_SIZE_MAX;
 
-	if (block != NULL && block->end < BLOCK_SIZE)
+	if (block != NULL && block->end < block->size)
 		return block;
-	block = malloc(sizeof(*block));
+	if (block == NULL && wanted < size)
+		size = wanted > BLOCK_SIZE_MIN ? wanted : BLOCK_SIZE_MIN;
+	block = malloc(sizeof(*block) + size);
 	if (block == NULL)
 		return NULL;
 	block->first = block->end = 0;
+	block->size = size;
 	TAILQ_INSERT_TAIL(&spill->blocks, block, entry);
 	return block;
 }
@@ -49,12 +61,13 @@ append(struct vsw_spill *spill, const uint8_t *data, size_t len)
 	size_t done = 0;
 
 	while (done < len) {
-		struct vsw_spill_block *block = last_with_room(spill);
-		size_t part;
+		struct vsw_spill_block *block = last_with_room(spill, len - done);
+		size_t part = len - done;
 
 		if (block == NULL)
 			break;
-		part = BLOCK_SIZE - block->end < len - done ? BLOCK_SIZE - block->end : len - done;
+		if (part > block->size - block->end)
+			part = block->size - block->end;
 		memcpy(block->data + block->end, data + done, part);
 		block->end += part;
 		done += part;

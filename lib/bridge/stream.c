@@ -2,12 +2,29 @@
 /*
  * A host stream.
  *
- * Its socket is in epoll once, edge-triggered for both directions. What follows from that:
- *   - after an edge for input, the poll role reads until it is told DRAINED. After a short
- *     read with nothing left in the socket that is safe to say, because bytes that come
- *     later raise a new edge, and so does the end of file, unless its edge (RDHUP, HUP) was
- *     there before: then it must be read, and DRAINED is not said.
- *   - a socket that did not take everything raises an edge for output when it has room.
+ * Its socket is in epoll once, edge-triggered, for both directions, so that no packet costs an
+ * epoll_ctl(). Edges must then not be lost:
+ *
+ * Input. An edge makes a NOTICE(READABLE), one, after which the poll role READs whenever it
+ * has room until it is told DRAINED (or EOF); edges meanwhile are no news and cost no message.
+ * DRAINED is said when the socket was empty at some moment T after all events that epoll has
+ * handed over so far were looked at (messages are never handled between epoll_wait() and the
+ * last event's delivery). What arrives after T raises an edge after T, which makes a new
+ * NOTICE, behind the DRAINED in the same queue. That the socket is empty is known from EAGAIN,
+ * or, at half the price of another round of messages, from FIONREAD after a short read. A
+ * short read alone does not say so: a read also stops at the end of a piece that carried
+ * descriptors.
+ *
+ * End of file. EAGAIN rules it out at T. FIONREAD does not: the end may be in the socket
+ * already. If its edge (RDHUP, HUP) was looked at before, no other will come, so DRAINED is not
+ * said and the next READ finds the end. If the edge was not looked at yet, it will be, and
+ * makes a NOTICE.
+ *
+ * Output. The socket is written until it says EAGAIN, never less: only then an edge for its
+ * room is certain, and only then a host that shut its read side in the middle is noticed.
+ *
+ * Descriptors that a host application sends along (SCM_RIGHTS) are closed by the kernel,
+ * because nobody here offers a control buffer.
  */
 #include "stream.h"
 
@@ -31,6 +48,15 @@ send_iov(int fd, struct iovec *iov, unsigned int n)
 	return len;
 }
 
+void
+vsw_stream_lend(struct vsw_stream *stream, struct vsw_msg *msg)
+{
+	msg->next = NULL;
+	*stream->last_loan = msg;
+	stream->last_loan = &msg->next;
+	stream->n_loans++;
+}
+
 static void
 return_loan(struct vsw_stream *stream, uint32_t len, int result)
 {
@@ -39,6 +65,9 @@ return_loan(struct vsw_stream *stream, uint32_t len, int result)
 	stream->first_loan = msg->next;
 	if (stream->first_loan == NULL)
 		stream->last_loan = &stream->first_loan;
+	stream->n_loans--;
+	if (stream->n_held > 0)
+		stream->n_held--;
 	msg->len = len;
 	msg->result = result;
 	msg->conn = stream->conn;
@@ -52,7 +81,25 @@ drop_spill(struct vsw_stream *stream, size_t len)
 	stream->account->spilled -= len;
 }
 
-/* The host reads no more. */
+static void
+note_readable(struct vsw_stream *stream)
+{
+	if (stream->told_readable)
+		return;
+	stream->told_readable = true;
+	stream->notice_flags |= VSW_MSG_F_READABLE;
+}
+
+static void
+note_hangup(struct vsw_stream *stream)
+{
+	if (stream->told_hangup)
+		return;
+	stream->told_hangup = true;
+	stream->notice_flags |= VSW_MSG_F_HANGUP;
+}
+
+/* The host reads no more; it may still have sent something, so reading goes on. */
 static void
 die(struct vsw_stream *stream, int error)
 {
@@ -60,7 +107,7 @@ die(struct vsw_stream *stream, int error)
 	drop_spill(stream, stream->spill.len);
 	while (stream->first_loan != NULL)
 		return_loan(stream, 0, -error);
-	stream->notice_flags |= VSW_MSG_F_HANGUP;
+	note_hangup(stream);
 }
 
 /* @return true: go on; false: the socket is full, or dead. */
@@ -85,17 +132,15 @@ write_spill(struct vsw_stream *stream)
 
 /* Gather as many loans as one call takes. */
 static unsigned int
-gather(const struct vsw_stream *stream, struct iovec iov[IOV_MAX], size_t *len)
+gather(const struct vsw_stream *stream, struct iovec iov[IOV_MAX])
 {
 	unsigned int n = 0;
 
-	*len = 0;
 	for (const struct vsw_msg *msg = stream->first_loan; msg != NULL; msg = msg->next) {
 		if (n + msg->n_segs > IOV_MAX)
 			break;
 		for (unsigned int i = 0; i < msg->n_segs; i++)
 			iov[n++] = msg->segs[i];
-		*len += msg->len;
 	}
 	return n;
 }
@@ -125,11 +170,10 @@ static bool
 write_loans(struct vsw_stream *stream)
 {
 	static _Thread_local struct iovec iov[IOV_MAX];
-	size_t wanted;
 	ssize_t len;
 
 	while (stream->first_loan != NULL) {
-		unsigned int n = gather(stream, iov, &wanted);
+		unsigned int n = gather(stream, iov);
 
 		len = send_iov(stream->watch.fd, iov, n);
 		if (len < 0) {
@@ -138,10 +182,16 @@ write_loans(struct vsw_stream *stream)
 			return false;
 		}
 		settle_loans(stream, (size_t)len);
-		if ((size_t)len < wanted)
-			return false;
 	}
 	return true;
+}
+
+/* What cannot be spilled either stays, and is counted once. */
+static void
+hold_loans(struct vsw_stream *stream)
+{
+	vsw_count(&stream->account->counters, VSW_CTR_LOANS_HELD, stream->n_loans - stream->n_held);
+	stream->n_held = stream->n_loans;
 }
 
 /* Copy loans behind the spill, so that they can go back. */
@@ -153,7 +203,7 @@ spill_loans(struct vsw_stream *stream, bool force)
 		size_t len;
 
 		if (!force && stream->account->spilled + msg->len > stream->guest->spill_budget) {
-			vsw_count(&stream->account->counters, VSW_CTR_LOANS_HELD, 1);
+			hold_loans(stream);
 			return;
 		}
 		len = vsw_spill_append(&stream->spill, msg->segs, msg->n_segs);
@@ -195,7 +245,7 @@ vsw_stream_is_flushed(const struct vsw_stream *stream)
 void
 vsw_stream_read(struct vsw_stream *stream, struct vsw_msg *msg)
 {
-	uint32_t wanted = msg->len;
+	const size_t wanted = vsw_iov_len(msg->segs, msg->n_segs);
 	struct msghdr hdr = {.msg_iov = msg->segs, .msg_iovlen = msg->n_segs};
 	ssize_t len;
 	int left;
@@ -210,9 +260,11 @@ vsw_stream_read(struct vsw_stream *stream, struct vsw_msg *msg)
 		msg->flags = VSW_MSG_F_DRAINED;
 	else if (len <= 0) /* ECONNRESET: the host closed with data unread; nothing more comes */
 		msg->flags = VSW_MSG_F_EOF;
-	else if ((uint32_t)len < wanted && !stream->read_hangup &&
+	else if ((size_t)len < wanted && !stream->read_hangup &&
 		 ioctl(stream->watch.fd, FIONREAD, &left) == 0 && left == 0)
 		msg->flags = VSW_MSG_F_DRAINED;
+	if (msg->flags & VSW_MSG_F_DRAINED)
+		stream->told_readable = false;
 }
 
 bool
@@ -241,7 +293,7 @@ vsw_stream_event(struct vsw_stream *stream, uint32_t events)
 	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		stream->read_hangup = true;
 	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-		stream->notice_flags |= VSW_MSG_F_READABLE;
+		note_readable(stream);
 	if (events & (EPOLLHUP | EPOLLERR))
-		stream->notice_flags |= VSW_MSG_F_HANGUP;
+		note_hangup(stream);
 }

@@ -19,21 +19,28 @@ struct vsw_bridge;
 struct vsw_bridge_guest {
 	struct vsw_counters counters;
 	size_t spilled; /* bytes in the spill buffers of its streams */
+	TAILQ_HEAD(, vsw_stream) streams;
 };
 
 struct vsw_stream {
 	struct vsw_watch watch; /* its fd: the socket */
 	struct vsw_bridge *bridge;
-	const struct vsw_guest_conf *guest;
+	const struct vsw_guest_conf
+		*guest; /* gone once the stream only lingers: no loans, no conn */
 	struct vsw_bridge_guest *account;
 	void *conn; /* the poll role's; NULL: nobody is to be told anything */
 
 	struct vsw_msg *first_loan, **last_loan; /* WRITEs that wait, in order */
-	struct vsw_spill spill;                  /* before them */
+	unsigned int n_loans;
+	unsigned int n_held;    /* of them: counted as held */
+	struct vsw_spill spill; /* before them */
 
 	uint32_t notice_len; /* what the next NOTICE says */
 	uint8_t notice_flags;
-	bool read_hangup;             /* an end of file is in the socket */
+	bool told_readable; /* the poll role reads until it is told DRAINED */
+	bool told_hangup;
+	bool read_hangup;             /* an end of file is in the socket, or on its way */
+	bool was_refused;             /* CLOSE came before ACCEPT */
 	bool is_dead;                 /* the host reads no more; what is written is dropped */
 	bool is_closing;              /* CLOSE came: flush, then close */
 	bool shut_send;               /* SHUTDOWN(SEND) came: shut when flushed */
@@ -41,9 +48,14 @@ struct vsw_stream {
 	struct rte_timer flush_timer; /* while closing */
 
 	TAILQ_ENTRY(vsw_stream) dirty_entry;
-	TAILQ_ENTRY(vsw_stream) entry; /* of bridge->streams */
+	TAILQ_ENTRY(vsw_stream) entry; /* of account->streams */
 };
 
+/* What an idle connection costs here; payload is buffered only while a socket is full. */
+_Static_assert(sizeof(struct vsw_stream) <= 512, "an idle stream is small");
+
+/* Put a WRITE behind those that wait. */
+void vsw_stream_lend(struct vsw_stream *stream, struct vsw_msg *msg);
 /* Write what waits: spill, then loans; spill what the socket does not take, within the
  * budget unless forced. Finished loans go back. @return true when bytes moved. */
 bool vsw_stream_write(struct vsw_stream *stream, bool force_spill);

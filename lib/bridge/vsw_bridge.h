@@ -21,9 +21,12 @@ struct vsw_bridge;
 
 /**
  * Create a bridge that runs on @p loop. Before the loop runs.
+ *
+ * @param flush_timeout_ms a closed stream whose host takes nothing for so long loses what is
+ *        left; VSW_FLUSH_TIMEOUT_MS but for tests.
  * @return NULL when out of memory.
  */
-struct vsw_bridge *vsw_bridge_create(struct vsw_loop *loop);
+struct vsw_bridge *vsw_bridge_create(struct vsw_loop *loop, unsigned int flush_timeout_ms);
 
 /** Close every stream at once, spilled bytes included, and free the bridge. The loop must
  * not run any more. NULL is allowed. */

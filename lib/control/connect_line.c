@@ -6,6 +6,24 @@
 #include <strings.h>
 
 static bool
+is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+static const char *
+skip_blanks(const char *p, const char *end)
+{
+	while (p < end && is_blank(*p))
+		p++;
+	return p;
+}
+
+/*
+ * The strictest reading that takes what known clients send: blanks before and behind each word,
+ * any case, a carriage return, a plus sign, leading zeros; nothing behind the number.
+ */
+static bool
 parse(const char *text, size_t len, uint32_t *port)
 {
 	const char *p = text, *end = text + len;
@@ -14,12 +32,12 @@ parse(const char *text, size_t len, uint32_t *port)
 
 	if (len > 0 && end[-1] == '\r')
 		end--;
-	while (p < end && (*p == ' ' || *p == '\t'))
-		p++;
-	if (end - p < 8 || strncasecmp(p, "connect", 7) != 0 || (p[7] != ' ' && p[7] != '\t'))
+	p = skip_blanks(p, end);
+	if (end - p < 8 || strncasecmp(p, "connect", 7) != 0 || !is_blank(p[7]))
 		return false;
 	p += 8;
-	while (p < end && (*p == ' ' || *p == '\t'))
+	p = skip_blanks(p, end);
+	if (p < end && *p == '+') /* as Firecracker's parser */
 		p++;
 	for (digits = p; p < end && *p >= '0' && *p <= '9'; p++) {
 		value = value * 10 + (uint64_t)(*p - '0');
@@ -28,16 +46,17 @@ parse(const char *text, size_t len, uint32_t *port)
 	}
 	if (p == digits)
 		return false;
-	while (p < end && (*p == ' ' || *p == '\t'))
-		p++;
+	if (skip_blanks(p, end) != end)
+		return false;
 	*port = (uint32_t)value;
-	return p == end;
+	return true;
 }
 
 enum vsw_connect_verdict
 vsw_connect_line_feed(struct vsw_connect_line *line, const char *data, size_t size, size_t *used,
 		      uint32_t *port)
 {
+	/* Room is never 0: a full line without its newline was BAD already. */
 	size_t room = sizeof(line->text) - line->len;
 	size_t part = size < room ? size : room;
 	const char *newline = memchr(data, '\n', part);

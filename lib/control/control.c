@@ -170,7 +170,8 @@ on_listening(void *ctx, struct vsw_msg *msg)
 	fd = listen_for_hosts(entry->guest);
 	if (fd >= 0)
 		entry->handshakes =
-			vsw_handshakes_create(control->loop, entry->guest, fd, &entry->counters);
+			vsw_handshakes_create(control->loop, entry->guest, fd, &entry->counters,
+					      VSW_HANDSHAKE_TIMEOUT_MS);
 	if (entry->handshakes == NULL)
 		fail_up(control, entry->guest, entry->guest->uds_path, fd < 0 ? fd : -ENOMEM);
 	else if (++control->n_up == control->n_entries)

@@ -1,7 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A host is read as soon as it is accepted, and watched only if its line is not all there.
+ * The line is peeked at first and then taken out of the socket up to its newline, so that the
+ * bridge finds the host's data where the line ended.
+ *
+ * Hosts wait in the order of their deadlines, which is that of their arrival, so one timer
+ * looks at the first of them.
+ */
 #include "vsw_handshake.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/queue.h>
@@ -14,126 +23,225 @@
 
 #include "vsw_base.h"
 #include "vsw_connect_line.h"
+#include "vsw_socket_close.h"
 
+/* Hosts accepted per event: the listener is level-triggered and comes back. */
 #define ACCEPT_BURST 32
+/* No descriptor is free: the listener stays readable, so it is left alone for a while. */
 #define ACCEPT_PAUSE_MS 100
+/* No message is free. */
 #define RETRY_MS 1
 
 struct host {
 	struct vsw_watch watch;
 	struct vsw_handshakes *hs;
 	struct vsw_connect_line line;
-	struct rte_timer timer; /* deadline of the line, or the next try to pass it on */
 	uint32_t port;
+	uint64_t deadline; /* timer cycles */
 	TAILQ_ENTRY(host) entry;
 };
+
+TAILQ_HEAD(host_list, host);
 
 struct vsw_handshakes {
 	struct vsw_loop *loop;
 	const struct vsw_guest_conf *guest;
 	struct vsw_counters *counters;
+	uint64_t timeout; /* timer cycles */
 	struct vsw_watch listener;
-	struct rte_timer pause;
-	TAILQ_HEAD(, host) hosts;
-	unsigned int n_hosts;
+	struct host_list reading;  /* the line is not complete */
+	struct host_list finished; /* it is, but no message was free; not watched */
+	unsigned int n_hosts;      /* on both lists */
+	struct rte_timer deadline; /* of the first that is reading */
+	struct rte_timer retry;    /* finished ones */
+	struct rte_timer pause;    /* the listener is not watched */
 };
 
-static void
-arm(struct rte_timer *timer, unsigned int ms, rte_timer_cb_t fn, void *arg)
+static uint64_t
+cycles_of_ms(unsigned int ms)
 {
-	rte_timer_reset_sync(timer, rte_get_timer_hz() / 1000 * ms, SINGLE, rte_lcore_id(), fn,
-			     arg);
+	return rte_get_timer_hz() / 1000 * ms;
 }
 
 static void
-forget(struct host *host, bool close_it)
+arm(struct rte_timer *timer, uint64_t cycles, rte_timer_cb_t fn, struct vsw_handshakes *hs)
 {
-	struct vsw_handshakes *hs = host->hs;
+	rte_timer_reset_sync(timer, cycles, SINGLE, rte_lcore_id(), fn, hs);
+}
 
-	rte_timer_stop_sync(&host->timer);
-	vsw_loop_unwatch(hs->loop, &host->watch);
-	if (close_it)
-		close(host->watch.fd);
-	TAILQ_REMOVE(&hs->hosts, host, entry);
-	hs->n_hosts--;
+/* The host is no longer ours, or no longer there. */
+static void
+forget(struct host *host, struct host_list *list)
+{
+	TAILQ_REMOVE(list, host, entry);
+	host->hs->n_hosts--;
 	free(host);
 }
 
 static void
-fail(struct host *host, enum vsw_counter why)
+drop(struct host *host)
 {
-	vsw_count(host->hs->counters, why, 1);
-	forget(host, true);
+	struct vsw_handshakes *hs = host->hs;
+
+	vsw_loop_unwatch(hs->loop, &host->watch);
+	vsw_socket_close_silently(host->watch.fd);
+	forget(host, &hs->reading);
 }
 
 static void
 on_deadline(struct rte_timer *timer, void *arg)
 {
-	fail(arg, VSW_CTR_HANDSHAKE_TIMEOUT);
+	struct vsw_handshakes *hs = arg;
+	uint64_t now = rte_get_timer_cycles();
+	struct host *host;
+
+	while ((host = TAILQ_FIRST(&hs->reading)) != NULL && host->deadline <= now) {
+		vsw_count(hs->counters, VSW_CTR_HANDSHAKE_TIMEOUT, 1);
+		drop(host);
+	}
+	if (host != NULL)
+		arm(timer, host->deadline - now, on_deadline, hs);
 }
 
-static void
+/*
+ * Finished lines.
+ */
+
+static bool
 pass_on(struct host *host)
 {
 	struct vsw_msg *msg = vsw_msg_alloc(VSW_MSG_ADOPT);
 
 	if (msg == NULL)
-		return;
+		return false;
 	msg->guest = host->hs->guest;
 	msg->fd = host->watch.fd;
 	msg->port = host->port;
 	vsw_msg_send(host->hs->guest->bridge_loop, msg);
-	forget(host, false);
+	return true;
+}
+
+static void
+on_retry(struct rte_timer *timer, void *arg)
+{
+	struct vsw_handshakes *hs = arg;
+	struct host *host;
+
+	while ((host = TAILQ_FIRST(&hs->finished)) != NULL) {
+		if (!pass_on(host)) {
+			arm(timer, cycles_of_ms(RETRY_MS), on_retry, hs);
+			return;
+		}
+		forget(host, &hs->finished);
+	}
+}
+
+static void
+finish(struct host *host)
+{
+	struct vsw_handshakes *hs = host->hs;
+
+	vsw_loop_unwatch(hs->loop, &host->watch);
+	if (TAILQ_EMPTY(&hs->finished) && pass_on(host)) {
+		forget(host, &hs->reading);
+		return;
+	}
+	TAILQ_REMOVE(&hs->reading, host, entry);
+	TAILQ_INSERT_TAIL(&hs->finished, host, entry);
+	arm(&hs->retry, cycles_of_ms(RETRY_MS), on_retry, hs);
+}
+
+/*
+ * Unfinished ones.
+ */
+
+/* Take what was peeked at out of the socket. One call may stop early: between pieces that
+ * came with descriptors. */
+static void
+consume(int fd, size_t len)
+{
+	char scrap[VSW_CONNECT_LINE_MAX];
+	ssize_t n;
+
+	for (; len > 0; len -= (size_t)n) {
+		n = recv(fd, scrap, len, MSG_DONTWAIT);
+		if (n <= 0)
+			return;
+	}
+}
+
+/* @return true while there is a host that is not done with its line. */
+static bool
+read_line(struct host *host)
+{
+	char data[VSW_CONNECT_LINE_MAX];
+	enum vsw_connect_verdict verdict;
+	size_t used;
+	ssize_t len;
+
+	len = recv(host->watch.fd, data, sizeof(data), MSG_PEEK | MSG_DONTWAIT);
+	if (len < 0 && (errno == EAGAIN || errno == EINTR))
+		return true;
+	if (len <= 0) { /* gone without a line: somebody who looked whether we are there */
+		drop(host);
+		return false;
+	}
+	verdict = vsw_connect_line_feed(&host->line, data, (size_t)len, &used, &host->port);
+	consume(host->watch.fd, used);
+	if (verdict == VSW_CONNECT_DONE) {
+		finish(host);
+	} else if (verdict == VSW_CONNECT_BAD) {
+		vsw_count(host->hs->counters, VSW_CTR_HANDSHAKE_BAD_LINE, 1);
+		drop(host);
+	}
+	return verdict == VSW_CONNECT_MORE;
 }
 
 static void
 on_host(struct vsw_watch *watch, uint32_t events)
 {
-	struct host *host = VSW_CONTAINER_OF(watch, struct host, watch);
-	char data[VSW_CONNECT_LINE_MAX];
-	enum vsw_connect_verdict verdict;
-	ssize_t len;
-	size_t used;
+	read_line(VSW_CONTAINER_OF(watch, struct host, watch));
+}
 
-	len = recv(watch->fd, data, sizeof(data), MSG_PEEK | MSG_DONTWAIT);
-	if (len < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (len <= 0) {
-		fail(host, VSW_CTR_HANDSHAKE_BAD_LINE);
-		return;
+/*
+ * New ones.
+ */
+
+static struct host *
+host_new(struct vsw_handshakes *hs, int fd)
+{
+	struct host *host;
+
+	if (hs->n_hosts >= VSW_HANDSHAKES_MAX) {
+		vsw_count(hs->counters, VSW_CTR_HANDSHAKE_FULL, 1);
+		return NULL;
 	}
-	verdict = vsw_connect_line_feed(&host->line, data, (size_t)len, &used, &host->port);
-	(void)!recv(watch->fd, data, used, MSG_DONTWAIT);
-	if (verdict == VSW_CONNECT_BAD)
-		fail(host, VSW_CTR_HANDSHAKE_BAD_LINE);
-	else if (verdict == VSW_CONNECT_DONE)
-		pass_on(host);
+	host = calloc(1, sizeof(*host));
+	if (host == NULL)
+		return NULL;
+	host->hs = hs;
+	host->watch = (struct vsw_watch){.fn = on_host, .fd = fd};
+	host->deadline = rte_get_timer_cycles() + hs->timeout;
+	TAILQ_INSERT_TAIL(&hs->reading, host, entry);
+	hs->n_hosts++;
+	return host;
 }
 
 static void
 admit(struct vsw_handshakes *hs, int fd)
 {
-	struct host *host = NULL;
+	struct host *host = host_new(hs, fd);
 
-	if (hs->n_hosts >= VSW_HANDSHAKES_MAX)
-		vsw_count(hs->counters, VSW_CTR_HANDSHAKE_FULL, 1);
-	else
-		host = calloc(1, sizeof(*host));
 	if (host == NULL) {
-		close(fd);
+		vsw_socket_close_silently(fd);
 		return;
 	}
-	host->hs = hs;
-	host->watch = (struct vsw_watch){.fn = on_host, .fd = fd};
-	rte_timer_init(&host->timer);
-	if (vsw_loop_watch(hs->loop, &host->watch, EPOLLIN) != 0) {
-		close(fd);
-		free(host);
+	if (!read_line(host))
 		return;
-	}
-	TAILQ_INSERT_TAIL(&hs->hosts, host, entry);
-	hs->n_hosts++;
-	arm(&host->timer, VSW_HANDSHAKE_TIMEOUT_MS, on_deadline, host);
+	if (vsw_loop_watch(hs->loop, &host->watch, EPOLLIN) != 0)
+		drop(host);
+	else if (!rte_timer_pending(&hs->deadline))
+		arm(&hs->deadline, hs->timeout, on_deadline, hs);
 }
 
 static void
@@ -141,7 +249,27 @@ on_pause_over(struct rte_timer *timer, void *arg)
 {
 	struct vsw_handshakes *hs = arg;
 
-	vsw_loop_rewatch(hs->loop, &hs->listener, EPOLLIN);
+	if (vsw_loop_rewatch(hs->loop, &hs->listener, EPOLLIN) != 0)
+		arm(timer, cycles_of_ms(ACCEPT_PAUSE_MS), on_pause_over, hs);
+}
+
+static void
+accept_failed(struct vsw_handshakes *hs, int error)
+{
+	if (error == EAGAIN || error == EINTR || error == ECONNABORTED)
+		return;
+	vsw_count(hs->counters, VSW_CTR_ACCEPT_ERRORS, 1);
+	vsw_loop_rewatch(hs->loop, &hs->listener, 0);
+	arm(&hs->pause, cycles_of_ms(ACCEPT_PAUSE_MS), on_pause_over, hs);
+}
+
+/* accept4() that finds nobody costs ten times as much as asking first: it makes a socket. */
+static bool
+is_somebody_waiting(int listen_fd)
+{
+	struct pollfd pfd = {.fd = listen_fd, .events = POLLIN};
+
+	return poll(&pfd, 1, 0) == 1;
 }
 
 static void
@@ -153,20 +281,18 @@ on_listener(struct vsw_watch *watch, uint32_t events)
 		int fd = accept4(watch->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd < 0) {
-			if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
-				return;
-			vsw_count(hs->counters, VSW_CTR_ACCEPT_ERRORS, 1);
-			vsw_loop_rewatch(hs->loop, watch, 0);
-			arm(&hs->pause, ACCEPT_PAUSE_MS, on_pause_over, hs);
+			accept_failed(hs, errno);
 			return;
 		}
 		admit(hs, fd);
+		if (!is_somebody_waiting(watch->fd))
+			return;
 	}
 }
 
 struct vsw_handshakes *
 vsw_handshakes_create(struct vsw_loop *loop, const struct vsw_guest_conf *guest, int listen_fd,
-		      struct vsw_counters *counters)
+		      struct vsw_counters *counters, unsigned int timeout_ms)
 {
 	struct vsw_handshakes *hs = calloc(1, sizeof(*hs));
 
@@ -177,18 +303,36 @@ vsw_handshakes_create(struct vsw_loop *loop, const struct vsw_guest_conf *guest,
 	hs->loop = loop;
 	hs->guest = guest;
 	hs->counters = counters;
+	hs->timeout = cycles_of_ms(timeout_ms);
 	hs->listener = (struct vsw_watch){.fn = on_listener, .fd = listen_fd};
-	TAILQ_INIT(&hs->hosts);
+	TAILQ_INIT(&hs->reading);
+	TAILQ_INIT(&hs->finished);
+	rte_timer_init(&hs->deadline);
+	rte_timer_init(&hs->retry);
 	rte_timer_init(&hs->pause);
-	vsw_loop_watch(loop, &hs->listener, EPOLLIN);
+	if (vsw_loop_watch(loop, &hs->listener, EPOLLIN) != 0) {
+		close(listen_fd);
+		free(hs);
+		return NULL;
+	}
 	return hs;
 }
 
 void
 vsw_handshakes_destroy(struct vsw_handshakes *hs)
 {
-	while (!TAILQ_EMPTY(&hs->hosts))
-		forget(TAILQ_FIRST(&hs->hosts), true);
+	struct host *host;
+
+	if (hs == NULL)
+		return;
+	while ((host = TAILQ_FIRST(&hs->reading)) != NULL)
+		drop(host);
+	while ((host = TAILQ_FIRST(&hs->finished)) != NULL) {
+		vsw_socket_close_silently(host->watch.fd);
+		forget(host, &hs->finished);
+	}
+	rte_timer_stop_sync(&hs->deadline);
+	rte_timer_stop_sync(&hs->retry);
 	rte_timer_stop_sync(&hs->pause);
 	vsw_loop_unwatch(hs->loop, &hs->listener);
 	close(hs->listener.fd);

@@ -3,6 +3,10 @@
  * @file
  * The hosts of one guest that have connected to its uds path but not finished their CONNECT
  * line. Runs on: the control lcore.
+ *
+ * A finished line goes to the guest's bridge as ADOPT, with the socket; what the host sent
+ * behind the line is still in the socket. A wrong line, VSW_HANDSHAKES_MAX unfinished hosts
+ * before this one, or a line that does not come in time: the host reads an end of file.
  */
 #ifndef VSW_HANDSHAKE_H
 #define VSW_HANDSHAKE_H
@@ -15,14 +19,18 @@ struct vsw_handshakes;
 
 /**
  * Accept hosts on @p listen_fd, a non-blocking listening socket, owned from now on (also when
- * this fails). A finished line goes to the guest's bridge as ADOPT.
+ * this fails).
+ *
+ * @param counters   where HANDSHAKE_* and ACCEPT_ERRORS are counted.
+ * @param timeout_ms for a line; VSW_HANDSHAKE_TIMEOUT_MS but for tests.
  * @return NULL when out of memory.
  */
 struct vsw_handshakes *vsw_handshakes_create(struct vsw_loop *loop,
 					     const struct vsw_guest_conf *guest, int listen_fd,
-					     struct vsw_counters *counters);
+					     struct vsw_counters *counters,
+					     unsigned int timeout_ms);
 
-/** Close the listener and every unfinished host. */
+/** Close the listener and every host that was not passed on. NULL is allowed. */
 void vsw_handshakes_destroy(struct vsw_handshakes *hs);
 
 #endif /* VSW_HANDSHAKE_H */

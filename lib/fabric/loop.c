@@ -327,6 +327,12 @@ turn(struct vsw_loop *loop, bool was_idle)
 	return work;
 }
 
+unsigned int
+vsw_loop_turn(struct vsw_loop *loop)
+{
+	return turn(loop, true);
+}
+
 void
 vsw_loop_run(struct vsw_loop *loop)
 {

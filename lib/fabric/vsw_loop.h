@@ -72,6 +72,12 @@ void vsw_loop_on_msg(struct vsw_loop *loop, enum vsw_verb verb, vsw_msg_fn fn, v
 /** Run until vsw_loop_stop(). Also runs the lcore's rte_timers. */
 void vsw_loop_run(struct vsw_loop *loop);
 
+/**
+ * One turn of vsw_loop_run(), descriptors and timers included, which never sleeps: how tests
+ * step a loop. @return how much work there was.
+ */
+unsigned int vsw_loop_turn(struct vsw_loop *loop);
+
 /** Make vsw_loop_run() return soon. Any thread, and signal handlers. */
 void vsw_loop_stop(struct vsw_loop *loop);
 
