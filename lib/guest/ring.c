@@ -135,8 +135,10 @@ ring_publish(struct ring *r)
 	/* The index must be out before the device's wish is read: 2.7.13.4.1. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (r->event_idx) {
-		uint16_t event = *(uint16_t *)&r->used->ring[r->size];
+		uint16_t event;
 
+		/* avail_event lies where the next used element would be (2.7.8) */
+		memcpy(&event, &r->used->ring[r->size], sizeof(event));
 		wants_kick = vring_need_event(event, r->avail_idx, old);
 	} else {
 		wants_kick = (r->used->flags & VRING_USED_F_NO_NOTIFY) == 0;
