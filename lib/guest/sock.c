@@ -804,6 +804,12 @@ vsw_guest_n_socks(const struct vsw_guest *g)
 	return g->n_socks;
 }
 
+struct vsw_guest *
+vsw_guest_sock_guest(const struct vsw_guest_sock *s)
+{
+	return s->g;
+}
+
 void
 vsw_guest_sock_info(const struct vsw_guest_sock *s, struct vsw_guest_sock_info *info)
 {

@@ -114,6 +114,9 @@ struct vsw_guest_sock_info {
 	uint32_t n_credit_update; /**< CREDIT_UPDATE packets received */
 };
 
+/** The guest that a socket belongs to. */
+struct vsw_guest *vsw_guest_sock_guest(const struct vsw_guest_sock *s);
+
 void vsw_guest_sock_info(const struct vsw_guest_sock *s, struct vsw_guest_sock_info *info);
 
 #endif /* VSW_GUEST_SOCK_H */
