@@ -577,6 +577,33 @@ pump_until(struct env *e, bool (*cond)(void *arg), void *arg, const char *what)
 	}
 }
 
+void
+env_wait_fds(struct env *e, unsigned int n)
+{
+	uint64_t deadline = vsw_guest_now_ms() + WAIT_MS;
+
+	while (env_n_fds(e) != n) {
+		if (vsw_guest_now_ms() >= deadline)
+			fail_env(e, "waited %d ms for vswd's descriptors to become %u: %u", WAIT_MS,
+				 n, env_n_fds(e));
+		pump_fd(e, -1, 0, 5);
+	}
+}
+
+void
+guest_wait_no_socks(struct env *e, unsigned int vm)
+{
+	/* Linux would give up by itself after 8 s: too late. */
+	uint64_t deadline = vsw_guest_now_ms() + 5000;
+
+	while (vsw_guest_n_socks(e->vms[vm].g) != 0) {
+		if (vsw_guest_now_ms() >= deadline)
+			fail_env(e, "waited 5000 ms for the RST of %u closed connections",
+				 vsw_guest_n_socks(e->vms[vm].g));
+		pump_fd(e, -1, 0, 5);
+	}
+}
+
 /* ---- host applications ---- */
 
 int

@@ -90,6 +90,10 @@ const char *env_uds_path(const struct env *e, unsigned int vm);
 unsigned int env_n_fds(const struct env *e);
 /** Descriptors of vswd once their number has stood still for 50 ms. */
 unsigned int env_settled_fds(struct env *e);
+
+/** Keep all guests going until vswd has @p n descriptors; fails if it never does. */
+void env_wait_fds(struct env *e, unsigned int n);
+
 unsigned int env_baseline_fds(const struct env *e);
 
 /** Close @p fd when the case ends. @return @p fd. */
@@ -150,6 +154,9 @@ struct pair pair_from_host(struct env *e, unsigned int vm, uint32_t port);
 void guest_send_all(struct env *e, struct vsw_guest_sock *s, const void *buf, size_t len);
 void guest_recv_exactly(struct env *e, struct vsw_guest_sock *s, void *buf, size_t len);
 void guest_expect_eof(struct env *e, struct vsw_guest_sock *s);
+
+/** Wait until guest @p vm has no connection left, closing ones included; well below 8 s. */
+void guest_wait_no_socks(struct env *e, unsigned int vm);
 
 /** "ping" there, "pong" back. */
 void pair_check(struct env *e, const struct pair *p);

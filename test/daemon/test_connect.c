@@ -365,9 +365,7 @@ test_probes_that_connect_and_close_leave_nothing(struct env *e)
 	before = env_settled_fds(e);
 	for (int i = 0; i < 100; i++)
 		env_close(e, host_connect(e, 0));
-	for (int i = 0; i < 1000 && env_n_fds(e) != before; i++)
-		pump_fd(e, -1, 0, 5);
-	check(e, env_n_fds(e) == before);
+	env_wait_fds(e, before);
 }
 
 static void
@@ -386,9 +384,7 @@ test_hosts_that_leave_during_the_line_leave_nothing(struct env *e)
 			pump_fd(e, -1, 0, 2);
 		env_close(e, fd);
 	}
-	for (int i = 0; i < 1000 && env_n_fds(e) != before; i++)
-		pump_fd(e, -1, 0, 5);
-	check(e, env_n_fds(e) == before);
+	env_wait_fds(e, before);
 }
 
 static void
