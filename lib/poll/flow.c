@@ -237,8 +237,6 @@ count_end(struct flow *flow)
 static void
 act_on_timers(struct flow *flow, uint32_t actions)
 {
-	if (actions & VSW_CONN_ACT_ARM_REQUEST)
-		arm(&flow->timer, VSW_REQUEST_TIMEOUT_MS, on_timer, flow);
 	if (actions & VSW_CONN_ACT_ARM_CLOSE)
 		arm(&flow->timer, VSW_CLOSE_TIMEOUT_MS, on_timer, flow);
 	if (actions & VSW_CONN_ACT_DISARM)

@@ -13,7 +13,7 @@
 #include <rte_timer.h>
 
 #include "vsw_base.h"
-#include "vsw_conn.h"
+#include "vsw_conn_table.h"
 #include "vsw_guest_conf.h"
 #include "vsw_loop.h"
 #include "vsw_rings.h"

@@ -337,7 +337,7 @@ to_guest_on_filled(void *ctx, struct vsw_msg *msg)
 
 	flow->reading = false;
 	guest->n_reads_out--;
-	vsw_conn_unreserve(&flow->conn, reserved, len);
+	vsw_conn_unreserve(&flow->conn, reserved);
 	n_used = complete_buffers(flow, msg, len);
 	adapt(flow, msg->n_chains, n_used);
 	vsw_count(&guest->counters, VSW_CTR_TO_GUEST_PACKETS, n_used);
