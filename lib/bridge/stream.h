@@ -33,7 +33,7 @@ struct vsw_stream {
 	struct vsw_backlog backlog; /* what the host has not taken */
 	unsigned int n_held;        /* of its loans: counted as held */
 	uint8_t notice_flags;       /* what the next NOTICE says */
-	bool told_readable; /* the poll role reads until it is told DRAINED */
+	bool told_readable;         /* the poll role reads until it is told DRAINED */
 	bool told_hangup;
 	bool read_hangup;             /* an end of file is in the socket, or on its way */
 	bool was_refused;             /* CLOSE came before ACCEPT */

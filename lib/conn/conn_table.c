@@ -102,8 +102,7 @@ link_in(struct vsw_conn_table *table, struct vsw_conn *conn)
 
 	conn->hash_next = *bucket;
 	*bucket = conn;
-	LIST_INSERT_HEAD(far_port_list(table, conn->far_cid, conn->far_port), conn,
-			 far_port_entry);
+	LIST_INSERT_HEAD(far_port_list(table, conn->far_cid, conn->far_port), conn, far_port_entry);
 }
 
 static void
@@ -136,8 +135,7 @@ vsw_conn_table_add(struct vsw_conn_table *table, struct vsw_conn *conn)
 void
 vsw_conn_table_remove(struct vsw_conn_table *table, struct vsw_conn *conn)
 {
-	struct vsw_conn **link =
-		bucket_of(table, conn->guest_port, conn->far_cid, conn->far_port);
+	struct vsw_conn **link = bucket_of(table, conn->guest_port, conn->far_cid, conn->far_port);
 
 	while (*link != conn)
 		link = &(*link)->hash_next;
@@ -151,7 +149,8 @@ far_port_is_used(const struct vsw_conn_table *table, uint32_t far_cid, uint32_t 
 {
 	const struct vsw_conn *conn;
 
-	LIST_FOREACH (conn, far_port_list(table, far_cid, far_port), far_port_entry) {
+	LIST_FOREACH(conn, far_port_list(table, far_cid, far_port), far_port_entry)
+	{
 		if (conn->far_cid == far_cid && conn->far_port == far_port)
 			return true;
 	}
