@@ -23,7 +23,7 @@ run "dpkg-query -W libdpdk-dev user-mode-linux socat"
 
 say "2. Build"
 [ -f build/build.ninja ] || meson setup build >/dev/null
-ninja -C build app/vswd app/vsw | tail -n 1
+ninja -C build app/vswd app/vsw dts/uml_xstate.so | tail -n 1
 
 dir=$(mktemp -d /tmp/vsw-demo.XXXXXX)
 vswd_pid=
@@ -66,7 +66,8 @@ modules=$(echo /usr/lib/uml/modules/*)
 # Its kernel and its processes are processes that take turns: on one cpu they do it faster.
 cpu=$(taskset -cp $$ | sed "s/.*[-, ]//")
 echo "\$ linux.uml virtio_uml.device=$dir/vm3.vhost:19 ... &"
-setsid taskset -c "$cpu" linux.uml mem=256M root=/dev/root rootfstype=hostfs rootflags=/ ro \
+# dts/guests/uml_xstate.c says why there is a preload.
+setsid taskset -c "$cpu" env LD_PRELOAD="$top/build/dts/uml_xstate.so" linux.uml mem=256M root=/dev/root rootfstype=hostfs rootflags=/ ro \
 	init="$top/dts/guests/uml-init.sh" run="$top/dts/guests/demo.sh" modules="$modules" \
 	con=null con0=null,fd:1 quiet uml_dir="$dir" umid=demo \
 	"virtio_uml.device=$dir/vm3.vhost:19" </dev/null >"$dir/guest.log" 2>&1 &
