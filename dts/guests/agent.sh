@@ -11,8 +11,10 @@
 exec <"$agent" >"$agent"
 busybox stty raw -echo
 echo "ready $(uname -r)"
+# In ( &): a grandchild, which init reaps. When SIGCHLD interrupts busybox's read, what it has
+# read is lost.
 while read -r id command; do
-	{
+	({
 		sh -c "$command" </dev/null 2>&1
 		printf '\n=%s=%s\n' "$id" $?
 	} | while IFS= read -r line; do
@@ -20,5 +22,5 @@ while read -r id command; do
 		"=$id="*) printf '%s\n' "${line#=}" ;;
 		*) printf '%s:%s\n' "$id" "$line" ;;
 		esac
-	done &
+	done &)
 done
