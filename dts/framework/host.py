@@ -115,6 +115,10 @@ class Listener:
             raise WaitedInVain(f"a connection to {self.path}", DEADLINE) from None
         return _Socket(fileno=fd)
 
-    def close(self):
+    def stop_listening(self):
+        """The socket's file stays."""
         self._sock.close()
+
+    def close(self):
+        self.stop_listening()
         self.path.unlink(missing_ok=True)
