@@ -47,7 +47,6 @@ def test_guest_asks(lab, guest):
     assert hashlib.sha256(reply).hexdigest() == guest.run("sha256sum <reply").split()[0]
 
 
-@each_setup
 def test_guest_replies_after_a_while(guest):
     """
     Steps: the host shuts down its write side; the guest replies only when it is told to, 9 s later:

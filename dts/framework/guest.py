@@ -80,9 +80,11 @@ class Uml(Guest):
         own_kernel = os.environ.get("VSW_UML")
         modules = "" if own_kernel else next(pathlib.Path("/usr/lib/uml/modules").iterdir())
         folder = self.lab.folder
+        # Its kernel and its processes are processes that take turns: twice as fast on one cpu.
+        cpu = max(os.sched_getaffinity(0))
         return self.lab.run(
             self.name,
-            [own_kernel or "linux.uml", f"mem={MEMORY}",
+            ["taskset", "-c", str(cpu), own_kernel or "linux.uml", f"mem={MEMORY}",
              "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro",
              f"init={folder}/uml-init.sh", f"run={folder}/agent.sh", f"modules={modules}",
              "con=null", "con0=null,fd:1", "ssl=null", f"ssl0=fd:{agent_fd}",
