@@ -277,6 +277,26 @@ guest_process(struct vsw_guest *g)
 	return did;
 }
 
+bool
+vsw_guest_process(struct vsw_guest *g)
+{
+	return guest_process(g);
+}
+
+void
+vsw_guest_cork(struct vsw_guest *g)
+{
+	g->rings[VSW_GUEST_FROM_GUEST].is_corked = true;
+}
+
+void
+vsw_guest_uncork(struct vsw_guest *g)
+{
+	g->rings[VSW_GUEST_FROM_GUEST].is_corked = false;
+	if (g->is_running)
+		ring_flush(&g->rings[VSW_GUEST_FROM_GUEST]);
+}
+
 static bool
 has_work(const struct vsw_guest *g)
 {
