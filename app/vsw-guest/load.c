@@ -90,9 +90,12 @@ static bool
 send_message(struct conn *c, ssize_t *err)
 {
 	while (c->left > 0) {
-		*err = send_left(c);
-		if (*err < 0)
+		ssize_t n = send_left(c);
+
+		if (n < 0) {
+			*err = n;
 			return false;
+		}
 	}
 	return true;
 }
@@ -416,6 +419,16 @@ await_open(struct load *load)
 	return load->rc;
 }
 
+/* A switch learns of a started device by and by, and refuses hosts before it has. */
+static void
+settle(struct load *load)
+{
+	uint64_t until = now_ns() + (uint64_t)(load->opt->settle * 1e9);
+
+	while (now_ns() < until)
+		rig_turn(&load->rig, until);
+}
+
 int
 load_open(struct load *load, const struct options *opt, unsigned int dialler_roles,
 	  unsigned int listener_roles)
@@ -431,6 +444,7 @@ load_open(struct load *load, const struct options *opt, unsigned int dialler_rol
 	rc = rig_open(&load->rig, opt);
 	if (rc != 0 || (!opt->has_target && opt->n_connections + opt->n_idle == 0))
 		return rc;
+	settle(load);
 	if (!opt->has_target && !opt->is_deaf) {
 		rc = load_listen(load, is_guest, opt->port, listener_roles);
 		if (rc == 0 && opt->n_idle != 0)

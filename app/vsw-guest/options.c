@@ -33,6 +33,7 @@ enum {
 	OPT_RING,
 	OPT_SEND,
 	OPT_SERVE,
+	OPT_SETTLE,
 	OPT_SHAPE,
 	OPT_TIMEOUT,
 	OPT_WARMUP,
@@ -64,6 +65,7 @@ static const struct option long_options[] = {
 	{"ring", required_argument, NULL, OPT_RING},
 	{"send", required_argument, NULL, OPT_SEND},
 	{"serve", required_argument, NULL, OPT_SERVE},
+	{"settle", required_argument, NULL, OPT_SETTLE},
 	{"shape", required_argument, NULL, OPT_SHAPE},
 	{"size", required_argument, NULL, 's'},
 	{"time", required_argument, NULL, 't'},
@@ -86,6 +88,8 @@ static const char common_help[] =
 	"  -p, --port=N            port to use when both ends are here (default 1024)\n"
 	"      --no-listen         with both ends here: do not, so that all is refused\n"
 	"      --plain             --host is the peer's own socket: no CONNECT line\n"
+	"      --settle=SECONDS    between the start of the guests and the first connection: the\n"
+	"                          switch may need time to see the device (default 0.05)\n"
 	"      --timeout=SECONDS   for the device and for connections (default 10)\n"
 	"\n"
 	"The guest (defaults: a Linux guest under QEMU):\n"
@@ -313,6 +317,8 @@ parse_one(struct options *opt, int c)
 		return parse_float(&opt->seconds, "--time", optarg);
 	case OPT_WARMUP:
 		return parse_float(&opt->warmup, "--warmup", optarg);
+	case OPT_SETTLE:
+		return parse_float(&opt->settle, "--settle", optarg);
 	case OPT_RATE:
 		return parse_float(&opt->rate, "--rate", optarg);
 	case OPT_TIMEOUT:
@@ -415,6 +421,7 @@ set_defaults(struct options *opt, const char *command)
 		.n_connections = 1,
 		.size = strcmp(command, "ping") == 0 ? 64 : 65536,
 		.seconds = 1,
+		.settle = 0.05,
 		.warmup = 0.2,
 		.direction = SEND,
 		.is_verified = true,

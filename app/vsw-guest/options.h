@@ -54,7 +54,7 @@ struct options {
 	unsigned int n_connections; /* of each guest */
 	unsigned int n_idle;        /* connections beside them that do nothing */
 	size_t size;                /* of a message */
-	double seconds, warmup;
+	double settle, seconds, warmup;
 	uint64_t count; /* messages of each connection; 0: until the time is over */
 	enum direction direction;
 	double rate; /* pings per second and connection; 0: one after the other */

@@ -34,6 +34,9 @@ cpu_ns_of(pid_t pid)
 		uint64_t ns;
 		FILE *f;
 
+		/* ".." would be the process, whose main thread is in here, too. */
+		if (ent->d_name[0] == '.')
+			continue;
 		snprintf(path, sizeof(path), "/proc/%d/task/%s/schedstat", (int)pid, ent->d_name);
 		f = fopen(path, "r");
 		if (f != NULL && fscanf(f, "%" SCNu64, &ns) == 1)

@@ -20,6 +20,8 @@
 /* A polling process looks after vhost-user connections once in this many turns. */
 #define CHECK_EVERY 256
 
+#define ATTACH_AGAIN_MS 1000
+
 #define N_EVENTS 64
 #define BACKLOG 4096
 #define SLEEP_MAX_NS 500000000ull
@@ -71,6 +73,7 @@ static int
 attach(struct rig *rig, struct vm *vm, unsigned int i)
 {
 	struct vsw_guest_conf conf = rig->opt->conf;
+	uint64_t deadline;
 	char path[256];
 	int err;
 
@@ -82,7 +85,10 @@ attach(struct rig *rig, struct vm *vm, unsigned int i)
 			strerror(errno));
 		return EXIT_USAGE;
 	}
-	err = vsw_guest_attach(vm->g);
+	/* A switch that is still busy with the guest that was there before closes at once. */
+	deadline = vsw_guest_now_ms() + ATTACH_AGAIN_MS;
+	while ((err = vsw_guest_attach(vm->g)) == -EPIPE && vsw_guest_now_ms() < deadline)
+		usleep(10000);
 	if (err == 0)
 		err = vsw_guest_start(vm->g, VSW_GUEST_BOOT);
 	if (err < 0) {
@@ -274,20 +280,14 @@ static bool
 vm_turn(struct rig *rig, struct vm *vm)
 {
 	struct vsw_guest_sock *s;
-	bool did;
 
 	if (vm->g == NULL || vm->is_gone)
 		return false;
 	if (vm->is_woken || (rig->is_polling && rig->n_turns % CHECK_EVERY == 0)) {
-		int n = vsw_guest_poll(vm->g, 0);
-
 		vm->is_woken = false;
-		vm->is_gone = n < 0;
-		did = n != 0;
-	} else {
-		did = vsw_guest_process(vm->g);
+		vm->is_gone = vsw_guest_poll(vm->g, 0) < 0;
 	}
-	if (!did)
+	if (!vsw_guest_process(vm->g) && !vm->is_gone)
 		return false;
 	while ((s = vsw_guest_next_ready(vm->g)) != NULL)
 		if (vsw_guest_sock_data(s) != NULL)

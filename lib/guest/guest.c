@@ -274,13 +274,19 @@ guest_process(struct vsw_guest *g)
 
 	if (g->is_running)
 		did |= transport_process(g);
+	g->has_news |= did;
 	return did;
 }
 
 bool
 vsw_guest_process(struct vsw_guest *g)
 {
-	return guest_process(g);
+	bool has_news;
+
+	guest_process(g);
+	has_news = g->has_news;
+	g->has_news = false;
+	return has_news;
 }
 
 void

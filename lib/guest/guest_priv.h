@@ -200,6 +200,7 @@ struct vsw_guest {
 
 	struct ring rings[VSW_GUEST_N_QUEUES];
 	uint16_t used_at_stop[VSW_GUEST_N_QUEUES];
+	bool has_news;      /* something was handled since vsw_guest_process() */
 	unsigned int spins; /* since the connection was last looked at */
 
 	/* transport.c */

@@ -185,7 +185,7 @@ int vsw_guest_poll(struct vsw_guest *g, int timeout_ms);
  * system call, so it is for callers that spin; they still call vsw_guest_poll(g, 0) now and
  * then, which notices the end of the connection.
  *
- * @return whether there was anything to handle.
+ * @return whether there was anything to handle since the last call, also by other calls.
  */
 bool vsw_guest_process(struct vsw_guest *g);
 
