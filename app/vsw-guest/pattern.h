@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 /* Most that one call of pattern_next() gives. */
-#define PATTERN_MAX 65536
+#define PATTERN_MAX 262144
 
 /* One direction of a connection, at either end. */
 struct stream {
