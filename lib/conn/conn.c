@@ -154,6 +154,8 @@ take_shutdown(struct vsw_conn *conn, uint32_t flags)
 	conn->guest_shut |= news;
 	if (conn->guest_shut == VSW_SHUTDOWN_BOTH && !vsw_conn_is_sibling(conn))
 		return end(conn, VSW_CONN_REASON_GUEST_CLOSED, true);
+	if (!conn->far_open)
+		return 0;
 	if (news & VSW_SHUTDOWN_SEND)
 		act |= VSW_CONN_ACT_SHUT_SEND;
 	if (news & VSW_SHUTDOWN_RCV)
@@ -220,7 +222,7 @@ vsw_conn_input(struct vsw_conn *conn, const struct vsw_pkt *pkt)
 	}
 	if (conn->state == VSW_CONN_REQUESTING && pkt->op == VSW_OP_RESPONSE) {
 		establish(conn);
-		return VSW_CONN_ACT_ACCEPT | VSW_CONN_ACT_DISARM;
+		return (conn->far_open ? VSW_CONN_ACT_ACCEPT : 0) | VSW_CONN_ACT_DISARM;
 	}
 	if (pkt->op == VSW_OP_CREDIT_UPDATE || pkt->op == VSW_OP_CREDIT_REQUEST)
 		return 0;

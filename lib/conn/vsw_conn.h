@@ -77,7 +77,7 @@ enum vsw_conn_event {
 		VSW_CONN_N_EVENTS
 };
 
-/** What the caller has to do, in this order. */
+/** What the caller has to do, in this order. The far end is told nothing after CLOSE_FAR. */
 #define VSW_CONN_ACT_DELIVER 0x001u     /**< give the packet's payload to the far end */
 #define VSW_CONN_ACT_ACCEPT 0x002u      /**< tell the far end that the guest accepted */
 #define VSW_CONN_ACT_TELL_CREDIT 0x004u /**< tell the far guest the guest's window */

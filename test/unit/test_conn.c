@@ -322,8 +322,6 @@ is_possible(enum scene scene, unsigned int kind, enum in in)
 		return false;
 	if (in == I_EV_FAR_REFUSED && scene != S_OPENING)
 		return false;
-	if ((BIT(scene) & ALL_OVER) && kind == HOST && (in == I_SHUT_RCV || in == I_SHUT_SEND))
-		return false;
 	if (in == I_EV_FAR_TOOK)
 		return kind == HOST;
 	if (in == I_EV_FAR_CREDIT_UPDATE || in == I_EV_FAR_CREDIT_REQUEST)
