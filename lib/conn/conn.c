@@ -242,6 +242,8 @@ on_far_opened(struct vsw_conn *conn)
 static uint32_t
 on_far_refused(struct vsw_conn *conn)
 {
+	if (conn->state != VSW_CONN_OPENING)
+		return 0;
 	conn->far_open = false;
 	return end(conn, VSW_CONN_REASON_REFUSED_BY_FAR, true);
 }
