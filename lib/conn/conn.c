@@ -10,7 +10,9 @@
  *                or a SHUTDOWN before our RESPONSE is against the protocol.
  *                -> ESTABLISHED by FAR_OPENED (RESPONSE pending)
  *                -> CLOSED by FAR_REFUSED or FAR_RESET (RST pending)
- *   REQUESTING   REQUEST is pending or told. Only a RESPONSE and credit are expected.
+ *   REQUESTING   REQUEST is pending: what the guest sends is about an older connection of the
+ *                same ports, and ignored. Then it is told: only a RESPONSE and credit are
+ *                expected.
  *                -> ESTABLISHED by RESPONSE (ACCEPT)
  *                -> CLOSED by RST, which the far end sees as a refusal
  *   ESTABLISHED  Data, credit and SHUTDOWN in both directions, each half closing alone.
@@ -92,6 +94,14 @@ vsw_conn_init_to_guest(struct vsw_conn *conn, uint32_t guest_cid, uint32_t guest
 	conn->far_open = true;
 	vsw_conn_far_credit(conn, buf_alloc, 0);
 	conn->pending = BIT(VSW_OP_REQUEST);
+}
+
+/* A guest that was never asked (REQUEST still pending) has nothing to say and nothing to be
+ * reset. */
+static bool
+guest_knows(const struct vsw_conn *conn)
+{
+	return !(conn->pending & BIT(VSW_OP_REQUEST));
 }
 
 static uint32_t
@@ -209,6 +219,8 @@ vsw_conn_input(struct vsw_conn *conn, const struct vsw_pkt *pkt)
 
 	if (conn->state == VSW_CONN_CLOSED)
 		return 0;
+	if (!guest_knows(conn))
+		return VSW_CONN_ACT_UNEXPECTED;
 	was_over = is_over_for_guest(conn);
 	vsw_credit_from_guest(conn, pkt);
 	if (pkt->op == VSW_OP_RST)
@@ -268,13 +280,6 @@ on_far_took(struct vsw_conn *conn, uint32_t n)
 	if (vsw_credit_is_news(conn))
 		conn->pending |= BIT(VSW_OP_CREDIT_UPDATE);
 	return 0;
-}
-
-/* A guest that was never asked (REQUEST still pending) knows of nothing to be reset. */
-static bool
-guest_knows(const struct vsw_conn *conn)
-{
-	return !(conn->pending & BIT(VSW_OP_REQUEST));
 }
 
 static uint32_t

@@ -318,8 +318,6 @@ is_possible(enum scene scene, unsigned int kind, enum in in)
 		return false;
 	if (BIT(scene) & ALL_CLOSED)
 		return true;
-	if (scene == S_ASKING && in < N_PACKETS)
-		return false;
 	if (in == I_EV_FAR_TOOK)
 		return kind == HOST;
 	if (in == I_EV_FAR_CREDIT_UPDATE || in == I_EV_FAR_CREDIT_REQUEST)
