@@ -383,6 +383,62 @@ test_every_state_takes_every_input(void **state)
 	print_message("%u cells\n", n);
 }
 
+/* After any inputs, the rules that hold whatever the state. */
+static void
+check_rules(const struct vsw_conn *before, const struct vsw_conn *after, enum in in, uint32_t act)
+{
+	bool ended = before->state != VSW_CONN_CLOSED && after->state == VSW_CONN_CLOSED;
+	bool knew = !(before->pending & PENDING(REQUEST));
+
+	/* out of the table exactly once, and the timer stopped */
+	assert_int_equal((act & ACT(REMOVE)) != 0, ended);
+	assert_true(!ended || (act & ACT(DISARM)));
+	/* the far end is let go at most once, and at the end at the latest */
+	assert_int_equal((act & ACT(CLOSE_FAR)) != 0,
+			 before->far_open && !after->far_open && in != I_EV_FAR_REFUSED);
+	assert_true(after->state != VSW_CONN_CLOSED || !after->far_open);
+	/* and told nothing after that */
+	if (!before->far_open)
+		assert_false(act & (ACT(DELIVER) | ACT(ACCEPT) | ACT(SHUT_SEND) | ACT(SHUT_RECV)));
+	/* a RST is never answered, nor is one sent that the guest could not understand */
+	if (ended && (in == I_RST || in == I_EV_SUPERSEDED || in == I_EV_GUEST_GONE || !knew))
+		assert_int_equal(after->pending, 0);
+	else if (ended)
+		assert_int_equal(after->pending, PENDING(RST));
+	/* credit goes through to siblings only */
+	if (!vsw_conn_is_sibling(before))
+		assert_false(act & (ACT(TELL_CREDIT) | ACT(ASK_CREDIT)));
+	assert_int_equal(after->reason != VSW_CONN_REASON_NONE, after->state == VSW_CONN_CLOSED);
+}
+
+static void
+check_three_inputs(enum scene scene, unsigned int kind, const enum in in[3])
+{
+	struct vsw_conn conn = make(scene, kind);
+
+	for (unsigned int i = 0; i < 3; i++) {
+		struct vsw_conn before = conn;
+		uint32_t act;
+
+		if (!is_possible(scene, kind, in[i]))
+			return;
+		act = feed(&conn, in[i]);
+		check_rules(&before, &conn, in[i], act);
+	}
+}
+
+static void
+test_rules_hold_after_any_three_inputs(void **state)
+{
+	for (unsigned int i = 0; i < N_SCENES * 2 * N_INPUTS * N_INPUTS * N_INPUTS; i++) {
+		enum in in[3] = {i % N_INPUTS, i / N_INPUTS % N_INPUTS,
+				 i / N_INPUTS / N_INPUTS % N_INPUTS};
+		unsigned int rest = i / N_INPUTS / N_INPUTS / N_INPUTS;
+
+		check_three_inputs(rest / 2, rest % 2 == 0 ? HOST : SIBLING, in);
+	}
+}
+
 static void
 test_packets_to_the_guest_carry_addresses_and_credit(void **state)
 {
@@ -500,6 +556,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_state_takes_every_input),
+		cmocka_unit_test(test_rules_hold_after_any_three_inputs),
 		cmocka_unit_test(test_packets_to_the_guest_carry_addresses_and_credit),
 		cmocka_unit_test(test_no_packet_leaves_the_callers_alone),
 		cmocka_unit_test(test_a_connection_begins_with_who_asked),
