@@ -13,7 +13,8 @@
  * bytes it has read, so we remember up to VSW_CONN_MARKS positions with the packets before
  * each. A mark covers a sixteenth of the packets that the window admits: then sixteen marks
  * always suffice, and the error, packets that count as unread although they were read, stays
- * below that. With fewer than 32 packets there is none.
+ * below that. With sixteen packets or fewer there is none. While a window changes its size the
+ * error may be greater, but what has been read as a whole counts as nothing.
  */
 #include "credit.h"
 
