@@ -198,7 +198,9 @@ uint32_t vsw_conn_input(struct vsw_conn *conn, const struct vsw_pkt *pkt);
 uint32_t vsw_conn_event(struct vsw_conn *conn, enum vsw_conn_event ev, uint32_t n);
 
 /** The far guest's window, as it came with any of its packets; the guest is told with
- * whatever it is told next. Before the event that the packet brings about. */
+ * whatever it is told next. Before the event that the packet brings about. A @p fwd_cnt that
+ * moves back or takes more than the guest has sent is ignored, so that a guest never hears a
+ * lie of another, nor is granted more than a window of bytes that nobody has taken. */
 void vsw_conn_far_credit(struct vsw_conn *conn, uint32_t buf_alloc, uint32_t fwd_cnt);
 
 /**

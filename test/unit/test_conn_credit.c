@@ -214,6 +214,31 @@ test_a_huge_window_is_half_the_circle(void **state)
 	}
 }
 
+static void
+test_a_sibling_takes_only_what_was_sent(void **state)
+{
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(bases); i++) {
+		/* more than came, back before what is known, half a circle either way */
+		static const uint32_t lies[] = {1001, 299, INT32_MAX, 300u + INT32_MAX, 1u << 31};
+		struct vsw_conn conn = established_at(SIBLING, bases[i]);
+
+		input_data(&conn, 1000);
+		vsw_conn_far_credit(&conn, WINDOW, bases[i] + 300);
+		for (size_t n = 0; n < 3 * VSW_ARRAY_SIZE(lies); n++) {
+			vsw_conn_far_credit(&conn, WINDOW,
+					    bases[i] + lies[n % VSW_ARRAY_SIZE(lies)]);
+			assert_int_equal(conn.fwd_cnt, bases[i] + 300);
+			assert_int_equal(conn.granted, bases[i] + 300 + WINDOW);
+		}
+		/* the window that comes with a lie counts */
+		vsw_conn_far_credit(&conn, WINDOW + 5, bases[i] + 1001);
+		assert_int_equal(conn.granted, bases[i] + 305 + WINDOW);
+		vsw_conn_far_credit(&conn, WINDOW, bases[i] + 1000);
+		assert_int_equal(conn.fwd_cnt, bases[i] + 1000);
+		assert_int_equal(conn.granted, bases[i] + 1000 + WINDOW);
+	}
+}
+
 /* To the guest */
 
 static void
@@ -552,6 +577,7 @@ main(void)
 		cmocka_unit_test(test_a_siblings_window_passes_through),
 		cmocka_unit_test(test_a_window_that_shrinks_takes_nothing_back),
 		cmocka_unit_test(test_a_huge_window_is_half_the_circle),
+		cmocka_unit_test(test_a_sibling_takes_only_what_was_sent),
 		cmocka_unit_test(test_the_guests_window_is_what_it_says),
 		cmocka_unit_test(test_every_packet_brings_credit),
 		cmocka_unit_test(test_the_window_is_closed_outside_established),
