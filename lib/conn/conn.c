@@ -162,6 +162,8 @@ take_shutdown(struct vsw_conn *conn, uint32_t flags)
 	uint32_t act = 0;
 
 	conn->guest_shut |= news;
+	if (news & VSW_SHUTDOWN_RCV)
+		conn->probing = false;
 	if (conn->guest_shut == VSW_SHUTDOWN_BOTH && !vsw_conn_is_sibling(conn))
 		return end(conn, VSW_CONN_REASON_GUEST_CLOSED, true);
 	if (!conn->far_open)
@@ -400,7 +402,8 @@ vsw_conn_data_packet(struct vsw_conn *conn, uint32_t len, struct vsw_pkt *pkt)
 bool
 vsw_conn_stalled(struct vsw_conn *conn)
 {
-	if (conn->probing || conn->state != VSW_CONN_ESTABLISHED)
+	if (conn->probing || conn->state != VSW_CONN_ESTABLISHED ||
+	    (conn->guest_shut & VSW_SHUTDOWN_RCV))
 		return false;
 	conn->probing = true;
 	conn->pending |= BIT(VSW_OP_CREDIT_REQUEST);

@@ -10,7 +10,7 @@
  *
  *   action mask = vsw_conn_input(conn, &pkt)         a packet from the guest
  *   action mask = vsw_conn_event(conn, ev, n)        something happened at the far end
- *   vsw_conn_next_packet(conn, &pkt)                 what the guest has to be told next
+ *   vsw_conn_next_packet(conn, &pkt, &act)           what the guest has to be told next
  *
  * The caller performs the actions of a mask in the order of the table below. What the guest
  * must be told is not an action but stays in the connection (`pending`) until the guest has
@@ -256,7 +256,8 @@ void vsw_conn_data_packet(struct vsw_conn *conn, uint32_t len, struct vsw_pkt *p
  * CREDIT_REQUEST pending, once per stall and once per VSW_CONN_EV_PROBE.
  *
  * @return true when this began a stall: the caller starts the probe timer (1 ms, doubling
- *         up to 256 ms, VSW_CONN_EV_PROBE each time until vsw_conn_window() is open).
+ *         up to 256 ms, VSW_CONN_EV_PROBE each time for as long as `probing` is set: until a
+ *         packet of the guest opens the window, or it receives no more).
  */
 bool vsw_conn_stalled(struct vsw_conn *conn);
 

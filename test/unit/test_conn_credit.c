@@ -565,6 +565,21 @@ test_only_an_established_connection_stalls(void **state)
 	assert_int_equal(ini.pending | tgt.pending | closed.pending, 0);
 }
 
+static void
+test_a_stall_ends_when_the_guest_receives_no_more(void **state)
+{
+	struct vsw_conn conn = stalled();
+
+	tell_all(&conn);
+	input_shutdown(&conn, VSW_SHUTDOWN_RCV);
+	assert_false(conn.probing);
+	event(&conn, VSW_CONN_EV_PROBE);
+	assert_int_equal(conn.pending, 0);
+	/* and none begins */
+	assert_false(vsw_conn_stalled(&conn));
+	assert_int_equal(conn.pending, 0);
+}
+
 int
 main(void)
 {
@@ -592,6 +607,7 @@ main(void)
 		cmocka_unit_test(test_a_stall_ends_when_the_window_grows),
 		cmocka_unit_test(test_a_stall_ends_with_the_connection),
 		cmocka_unit_test(test_only_an_established_connection_stalls),
+		cmocka_unit_test(test_a_stall_ends_when_the_guest_receives_no_more),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
