@@ -342,7 +342,7 @@ static void
 test_without_a_free_message_the_host_waits(void **state)
 {
 	struct vsw_msg *first = NULL, *msg;
-	int fd[3];
+	int fd[4];
 
 	while ((msg = vsw_msg_alloc(VSW_MSG_WRITE)) != NULL) {
 		msg->next = first;
@@ -365,8 +365,11 @@ test_without_a_free_message_the_host_waits(void **state)
 		first = msg->next;
 		vsw_msg_free(msg);
 	}
-	WAIT_UNTIL(t.n_adopted == 3, turns(1), "three hosts to be passed on");
-	for (unsigned int i = 0; i < 3; i++) {
+	/* one that finds a message does not overtake those that wait */
+	fd[3] = host();
+	say(fd[3], "CONNECT 33\nmore", strlen("CONNECT 33\nmore"));
+	WAIT_UNTIL(t.n_adopted == 4, turns(1), "four hosts to be passed on");
+	for (unsigned int i = 0; i < 4; i++) {
 		char buf[16];
 
 		assert_int_equal(t.port[i], 30 + i); /* in their order */
