@@ -53,8 +53,7 @@ is_done(const struct load *load)
 		return false;
 	if (strcmp(opt->command, "churn") == 0)
 		return load->n_done + load->n_refused >= opt->count;
-	return load->n_unfinished == 0 &&
-	       (opt->has_target || load->all_received >= load->all_sent);
+	return load->n_unfinished == 0 && (opt->has_target || load->all_received >= load->all_sent);
 }
 
 static void

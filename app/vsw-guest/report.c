@@ -93,10 +93,8 @@ static const char *
 path_str(enum path path)
 {
 	static const char *const names[] = {
-		[PATH_GUEST] = "guest",
-		[PATH_HOST] = "host",
-		[PATH_GUEST_TO_HOST] = "g2h",
-		[PATH_HOST_TO_GUEST] = "h2g",
+		[PATH_GUEST] = "guest",        [PATH_HOST] = "host",
+		[PATH_GUEST_TO_HOST] = "g2h",  [PATH_HOST_TO_GUEST] = "h2g",
 		[PATH_GUEST_TO_GUEST] = "g2g",
 	};
 
