@@ -21,7 +21,7 @@ guest_pass(struct vsw_poll *poll, struct guest *guest)
 	guest->starved = false;
 	for (flow = TAILQ_FIRST(&guest->untold); flow != NULL; flow = next) {
 		next = TAILQ_NEXT(flow, untold_entry);
-		flow_tell_bridge(flow);
+		far_tell(flow, 0);
 		flow_schedule(flow);
 	}
 	if (guest->state == GUEST_RUNNING && guest->stopping == NULL) {
@@ -137,8 +137,12 @@ on_recalled(void *ctx, struct vsw_msg *msg)
 {
 	struct vsw_poll *poll = ctx;
 	struct guest *guest = poll->by_id[msg->guest->id];
+	struct flow *flow = msg->conn;
 
-	guest->recalling = false;
+	if (flow != NULL)
+		flow->is_recalled = false;
+	else
+		guest->recalling = false;
 	guest_free(guest, msg);
 }
 
@@ -163,9 +167,16 @@ vsw_poll_create(struct vsw_loop *loop)
 		{VSW_MSG_DRAIN, on_drain},
 		{VSW_MSG_RECALLED, on_recalled},
 		{VSW_MSG_INCOMING, on_incoming},
-		{VSW_MSG_OPENED, flow_on_opened},
-		{VSW_MSG_CLOSED, flow_on_closed},
+		{VSW_MSG_OPENED, far_on_opened},
+		{VSW_MSG_CLOSED, far_on_closed},
 		{VSW_MSG_NOTICE, flow_on_notice},
+		{VSW_MSG_PEER_CONNECT, sibling_on_connect},
+		{VSW_MSG_PEER_DATA, sibling_on_data},
+		{VSW_MSG_PEER_NEWS, sibling_on_news},
+		{VSW_MSG_PEER_CLOSE, sibling_on_close},
+		{VSW_MSG_PEER_CLOSED, sibling_on_closed},
+		{VSW_MSG_PEER_RECALL, sibling_on_recall},
+		{VSW_MSG_ROUTES, sibling_on_routes},
 		{VSW_MSG_WROTE, from_guest_on_wrote},
 		{VSW_MSG_FILLED, to_guest_on_filled},
 	};

@@ -815,11 +815,28 @@ pair_check(struct env *e, const struct pair *p)
 	check(e, memcmp(buf, "pong", 4) == 0);
 }
 
+struct fewer_socks {
+	const struct vsw_guest *g;
+	unsigned int before;
+};
+
+static bool
+has_fewer_socks(void *arg)
+{
+	const struct fewer_socks *f = arg;
+
+	return vsw_guest_n_socks(f->g) < f->before;
+}
+
 void
 pair_close(struct env *e, struct pair *p)
 {
-	env_close(e, p->fd);
+	struct vsw_guest *g = vsw_guest_sock_guest(p->s);
+	struct fewer_socks f = {.g = g, .before = vsw_guest_n_socks(g)};
+
 	vsw_guest_close(p->s);
+	pump_until(e, has_fewer_socks, &f, "vswd's RST for a socket the guest has closed");
+	env_close(e, p->fd);
 	p->s = NULL;
 	p->fd = -1;
 }

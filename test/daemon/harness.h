@@ -161,7 +161,7 @@ void guest_wait_no_socks(struct env *e, unsigned int vm);
 /** "ping" there, "pong" back. */
 void pair_check(struct env *e, const struct pair *p);
 
-/** Close both ends; the guest's socket is forgotten once vswd agrees. */
+/** Close both ends, the guest's first: when vswd has agreed no packet of theirs can follow. */
 void pair_close(struct env *e, struct pair *p);
 
 /* ---- bulk ---- */

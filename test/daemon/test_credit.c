@@ -106,9 +106,14 @@ test_shrunk_window_stops_vswd(struct env *e)
 	update.fwd_cnt = 64000;
 	raw_send(e, g, &update, NULL, 0);
 	check(e, drain_rw(e, g, &n) == 0);
+	/* Room for 488 bytes, but not for a packet beside the one that is not all read: newer
+	 * Linux guests would reset the connection. */
 	update.fwd_cnt = 65000;
 	raw_send(e, g, &update, NULL, 0);
-	check(e, drain_rw(e, g, &n) == 65000 + 1024 - 65536);
+	check(e, drain_rw(e, g, &n) == 0);
+	update.fwd_cnt = 65536;
+	raw_send(e, g, &update, NULL, 0);
+	check(e, drain_rw(e, g, &n) == 1024 && n == 1);
 }
 
 static void
