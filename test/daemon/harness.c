@@ -925,15 +925,26 @@ flow_is_done(const struct flow *f)
 void
 run_flows(struct env *e, struct flow *flows, unsigned int n)
 {
+	run_flows_with(e, flows, n, NULL, NULL);
+}
+
+void
+run_flows_with(struct env *e, struct flow *flows, unsigned int n,
+	       void (*hook)(struct env *e, uint64_t arrived, void *arg), void *arg)
+{
 	uint64_t deadline = vsw_guest_now_ms() + WAIT_MS;
 
 	for (;;) {
 		bool has_moved = false, is_done = true;
+		uint64_t arrived = 0;
 
 		for (unsigned int i = 0; i < n; i++) {
 			has_moved |= flow_step(e, &flows[i]);
 			is_done &= flow_is_done(&flows[i]);
+			arrived += flows[i].host_received + flows[i].guest_received;
 		}
+		if (hook != NULL)
+			hook(e, arrived, arg);
 		if (is_done)
 			return;
 		if (has_moved) {

@@ -183,6 +183,10 @@ struct flow {
 /** Move and verify the bytes of all flows at once. */
 void run_flows(struct env *e, struct flow *flows, unsigned int n);
 
+/** The same, disturbed: after each step @p hook is told how many bytes have arrived. */
+void run_flows_with(struct env *e, struct flow *flows, unsigned int n,
+		    void (*hook)(struct env *e, uint64_t arrived, void *arg), void *arg);
+
 /* ---- own daemons, for tests of the process ---- */
 
 struct daemon {
