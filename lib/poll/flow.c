@@ -72,9 +72,22 @@ flow_free(struct flow *flow)
 	free(flow);
 }
 
+/* The ports are free when the guest has been told: a RST that came after the answer to a new
+ * REQUEST would be taken for that of the new connection. */
+static void
+leave_table(struct flow *flow)
+{
+	if (!flow->in_table)
+		return;
+	vsw_conn_table_remove(&flow->guest->conns, &flow->conn);
+	flow->in_table = false;
+}
+
 static void
 settle(struct flow *flow)
 {
+	if (flow->conn.state == VSW_CONN_CLOSED && !vsw_conn_has_pending(&flow->conn))
+		leave_table(flow);
 	if (flow->conn.state == VSW_CONN_CLOSED && flow->link == LINK_NONE && flow->far_is_told &&
 	    !flow->in_table && !flow->reading && !vsw_conn_has_pending(&flow->conn))
 		flow_free(flow);
@@ -212,8 +225,6 @@ flow_act(struct flow *flow, uint32_t actions)
 		far_tell(flow, actions & ACT_TELL);
 	act_on_timers(flow, actions);
 	if (actions & VSW_CONN_ACT_REMOVE) {
-		vsw_conn_table_remove(&flow->guest->conns, &flow->conn);
-		flow->in_table = false;
 		rte_timer_stop_sync(&flow->probe);
 		count_end(flow);
 		if (flow->sibling != NULL)
@@ -221,6 +232,13 @@ flow_act(struct flow *flow, uint32_t actions)
 	}
 	flow_schedule(flow);
 	settle(flow);
+}
+
+void
+flow_evict(struct flow *flow)
+{
+	leave_table(flow);
+	flow_event(flow, VSW_CONN_EV_ABORT, 0);
 }
 
 void
@@ -282,8 +300,13 @@ void
 flow_schedule(struct flow *flow)
 {
 	struct guest *guest = flow->guest;
+	bool is_stalled = has_data(flow) && !window_is_open(flow);
 
-	if (has_data(flow) && !window_is_open(flow) && vsw_conn_stalled(&flow->conn)) {
+	if (is_stalled && flow->gone_after_read) { /* that READ may be long in coming */
+		flow->gone_after_read = false;
+		vsw_conn_event(&flow->conn, VSW_CONN_EV_FAR_GONE, 0); /* no action: no end yet */
+	}
+	if (is_stalled && vsw_conn_stalled(&flow->conn)) {
 		vsw_count(&guest->counters, VSW_CTR_CREDIT_STALLS, 1);
 		flow->probe_ms = PROBE_FIRST_MS;
 		arm(&flow->probe, flow->probe_ms, on_probe, flow);
@@ -311,10 +334,15 @@ flow_on_notice(void *ctx, struct vsw_msg *msg)
 
 	if (msg->len > 0)
 		actions |= vsw_conn_event(&flow->conn, VSW_CONN_EV_FAR_TOOK, msg->len);
-	if (msg->flags & VSW_MSG_F_HANGUP)
-		actions |= vsw_conn_event(&flow->conn, VSW_CONN_EV_FAR_GONE, 0);
 	if (msg->flags & VSW_MSG_F_READABLE)
 		flow->readable = true;
+	/* A host that has closed is gone and at its end: the guest is told in one SHUTDOWN, if the
+	 * READ that comes next finds the end. */
+	if (msg->flags & VSW_MSG_F_HANGUP) {
+		flow->gone_after_read = flow->reading || flow_wants_data(flow);
+		if (!flow->gone_after_read)
+			actions |= vsw_conn_event(&flow->conn, VSW_CONN_EV_FAR_GONE, 0);
+	}
 	vsw_msg_free(msg);
 	flow_act(flow, actions);
 }

@@ -62,6 +62,7 @@ on_request(struct guest *guest, struct flow *old, const struct vsw_pkt *pkt)
 {
 	if (old != NULL)
 		flow_event(old, VSW_CONN_EV_SUPERSEDED, 0);
+	guest_forget_resets(guest, pkt);
 	if (pkt->dst_cid == VSW_CID_HOST)
 		begin(guest, pkt, NULL);
 	else

@@ -110,6 +110,23 @@ guest_queue_reset(struct guest *guest, const struct vsw_pkt *rst)
 	guest->n_resets++;
 }
 
+/* A REQUEST of the guest: what it sent before on that pair of ports is forgotten on both
+ * sides, and so are the answers to it. */
+void
+guest_forget_resets(struct guest *guest, const struct vsw_pkt *request)
+{
+	unsigned int n = guest->n_resets;
+
+	guest->n_resets = 0;
+	for (unsigned int i = 0; i < n; i++) {
+		struct vsw_pkt rst = guest->reset[(guest->first_reset + i) % RESETS_MAX];
+
+		if (rst.dst_port != request->src_port || rst.src_port != request->dst_port ||
+		    rst.src_cid != request->dst_cid)
+			guest_queue_reset(guest, &rst);
+	}
+}
+
 /*
  * Rings.
  */

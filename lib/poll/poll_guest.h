@@ -68,6 +68,7 @@ struct flow {
 	bool is_untold;         /* on guest->untold */
 	bool readable;          /* the host has sent something, or its end */
 	bool reading;           /* a READ is out */
+	bool gone_after_read;   /* the host receives no more; told after the next READ */
 	bool far_is_done;       /* the sibling's flow makes no request of this one (any more) */
 	bool far_is_told;       /* ... and PEER_CLOSED was said to it */
 	bool far_eof;           /* the sibling's end of stream lies behind the backlog */
@@ -169,6 +170,8 @@ void guest_drain(struct vsw_poll *poll, struct guest *guest, struct vsw_msg *dra
 void guest_progress(struct guest *guest);
 /* Queue a RST; there is room (reset_room()). */
 void guest_queue_reset(struct guest *guest, const struct vsw_pkt *rst);
+/* Take back those that answer packets older than this REQUEST. */
+void guest_forget_resets(struct guest *guest, const struct vsw_pkt *request);
 /* A message to the bridge for this guest; NULL: try again at a later pass, which will come.
  * One that the bridge answers is given back with guest_free(). */
 struct vsw_msg *guest_alloc(struct guest *guest, enum vsw_verb verb);
@@ -190,6 +193,8 @@ struct flow *flow_find(struct guest *guest, const struct vsw_pkt *pkt);
 /* Carry out what the state machine asked for, DELIVER excepted. May free the flow. */
 void flow_act(struct flow *flow, uint32_t actions);
 void flow_event(struct flow *flow, enum vsw_conn_event event, uint32_t n);
+/* Its ports are needed: it ends. The guest is told before it hears of the new connection. */
+void flow_evict(struct flow *flow);
 /* Put it on the guest's ready list if it has something to say or to fetch. */
 void flow_schedule(struct flow *flow);
 void flow_unschedule(struct flow *flow);

@@ -187,8 +187,8 @@ why_not(const struct vsw_poll *poll, const struct guest *guest, const struct vsw
 	return -1;
 }
 
-/* The pair of ports may still be taken by a connection whose other end is over (it waits for
- * its backlog): that one ends now. @return true: the pair is free. */
+/* The pair of ports may still be taken by a connection that is over, of which the guest must be
+ * told, or whose other end is, and it waits for its backlog. @return true: the pair is free. */
 static bool
 free_pair(struct guest *guest, const struct vsw_msg *msg)
 {
@@ -196,11 +196,12 @@ free_pair(struct guest *guest, const struct vsw_msg *msg)
 		vsw_conn_table_find(&guest->conns, msg->port, msg->peer->cid, msg->peer_port);
 	struct flow *old = conn != NULL ? VSW_CONTAINER_OF(conn, struct flow, conn) : NULL;
 
-	if (old != NULL && old->far_is_done && old->sibling != NULL) {
-		flow_event(old, VSW_CONN_EV_ABORT, 0);
+	if (old == NULL)
 		return true;
-	}
-	return old == NULL;
+	if (old->conn.state != VSW_CONN_CLOSED && !(old->sibling != NULL && old->far_is_done))
+		return false;
+	flow_evict(old);
+	return true;
 }
 
 void

@@ -238,7 +238,10 @@ static const struct row {
 	CLOSE(ALL_OVER, SIBLING, EV(GUEST_GONE), END, 0, GUEST_GONE),
 
 	/* Nothing after the last. */
-	STAY(ALL_CLOSED, ANY, ALL_PACKETS | ALL_EVENTS, 0, 0),
+	STAY(ALL_CLOSED, ANY, ALL_PACKETS | (ALL_EVENTS & ~EV(SUPERSEDED)), 0, 0),
+	STAY(S(CLOSED), ANY, EV(SUPERSEDED), 0, 0),
+	/* A RST told after the answer to the new REQUEST would be taken for that. */
+	CLOSE(S(CLOSED_RST), ANY, EV(SUPERSEDED), 0, 0, ABORTED),
 /* clang-format on */
 #undef RST
 #undef CLOSE
