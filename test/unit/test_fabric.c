@@ -838,6 +838,12 @@ struct brink {
 	bool is_over;
 };
 
+static unsigned int
+brink_pass(void *ctx)
+{
+	return 0;
+}
+
 static bool
 brink_before_sleep(void *ctx)
 {
@@ -890,7 +896,7 @@ test_no_wake_up_is_lost_on_the_brink(void **state)
 	runner_create(&r, 1, VSW_IDLE_ADAPTIVE);
 	brink.to = &r;
 	vsw_loop_add_role(r.loop, &(struct vsw_loop_role){
-					  .pass = runner_pass,
+					  .pass = brink_pass,
 					  .before_sleep = brink_before_sleep,
 					  .ctx = &brink,
 				  });
