@@ -838,6 +838,12 @@ struct brink {
 	bool is_over;
 };
 
+static unsigned int
+brink_pass(void *ctx)
+{
+	return 0;
+}
+
 static bool
 brink_before_sleep(void *ctx)
 {
@@ -852,14 +858,16 @@ static void *
 brink_main(void *arg)
 {
 	struct brink *brink = arg;
-	uint32_t seen = 0, seq = 0, x = 1;
+	uint32_t asked, seen = 0, seq = 0, x = 1;
 
 	while (!__atomic_load_n(&brink->is_over, __ATOMIC_RELAXED)) {
 		struct vsw_msg *msg;
 		uint64_t until;
 
-		if (__atomic_load_n(&brink->n_asked, __ATOMIC_RELAXED) == seen)
+		asked = __atomic_load_n(&brink->n_asked, __ATOMIC_RELAXED);
+		if (asked == seen)
 			continue;
+		seen = asked;
 		x = x * 1664525u + 1013904223u;
 		until = rte_rdtsc() + (x >> 16) % 1500;
 		msg = vsw_msg_alloc(VSW_MSG_NOTICE);
@@ -870,11 +878,9 @@ brink_main(void *arg)
 		while (rte_rdtsc() < until)
 			;
 		vsw_msg_send(brink->to->loop, msg);
-		/* The message ends this sleep, or keeps it from happening; the next question is
-		 * asked after it was handled. */
+		/* The message ends this sleep, or keeps it from happening. */
 		while (__atomic_load_n(&brink->hammer.n_handled, __ATOMIC_ACQUIRE) != seq)
 			rte_pause();
-		seen = __atomic_load_n(&brink->n_asked, __ATOMIC_RELAXED);
 	}
 	return NULL;
 }
@@ -890,7 +896,7 @@ test_no_wake_up_is_lost_on_the_brink(void **state)
 	runner_create(&r, 1, VSW_IDLE_ADAPTIVE);
 	brink.to = &r;
 	vsw_loop_add_role(r.loop, &(struct vsw_loop_role){
-					  .pass = runner_pass,
+					  .pass = brink_pass,
 					  .before_sleep = brink_before_sleep,
 					  .ctx = &brink,
 				  });
