@@ -320,8 +320,8 @@ def parse_args():
     parser.add_argument("--retries", type=int, help="more passes in place of noisy ones (5)")
     parser.add_argument("--time", type=float, help="seconds of a measurement (1)")
     parser.add_argument("--warmup", type=float, default=0.3)
-    parser.add_argument("--patience", type=float, default=5,
-                        help="seconds to wait before each pass for others to be quiet (5)")
+    parser.add_argument("--patience", type=float, default=1,
+                        help="seconds to wait before each pass for others to be quiet (1)")
     parser.add_argument("--nice", type=int, default=-20, help="priority of what is measured")
     parser.add_argument("--switch-cpu", type=int, default=0)
     parser.add_argument("--load-cpu", type=int, default=1)
