@@ -37,9 +37,11 @@
  * guest: each packet may need one (Linux' vhost stops at the ring size in the same way). */
 #define RESETS_MAX 64
 
-/* With more loans out than this a guest's payload for siblings is not held by them, but
- * spilled at once: what slow siblings hold never keeps it from talking to others. */
+/* With more loans out than this, or more than this part of its ring, a guest's payload for
+ * siblings is not held by them, but spilled at once: what slow siblings hold never keeps it from
+ * talking to others. */
 #define LOANS_BEFORE_NO_HOLD (LOANS_MAX / 2)
+#define RING_FRACTION_HELD 2
 
 struct guest;
 
@@ -94,6 +96,7 @@ TAILQ_HEAD(flow_list, flow);
 struct loan {
 	uint16_t head;
 	uint16_t n_parts; /* messages that are not back yet */
+	uint16_t n_descs; /* of the guest's ring, at most */
 };
 
 enum guest_state {
@@ -134,6 +137,7 @@ struct guest {
 	uint16_t n_free_loans;
 	uint16_t n_msgs_out;  /* all messages that will come back */
 	uint16_t n_parts_out; /* WRITE and PEER_DATA messages */
+	uint32_t n_descs_out; /* of all loans */
 	uint16_t n_reads_out; /* READ messages */
 	uint32_t recv_room;   /* payload that its last receive buffer had room for */
 
