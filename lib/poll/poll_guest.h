@@ -73,12 +73,13 @@ struct flow {
 	bool far_is_done;       /* the sibling's flow makes no request of this one (any more) */
 	bool far_is_told;       /* ... and PEER_CLOSED was said to it */
 	bool far_eof;           /* the sibling's end of stream lies behind the backlog */
-	bool far_moved;         /* the sibling took something lately, see on_stuck_timer() */
+	bool far_drops;         /* the sibling need not deliver what it has of this flow */
 	bool is_recalled;       /* PEER_RECALL is out */
 	uint16_t n_read_chains; /* how many buffers the next READ takes */
 	uint16_t probe_ms;
 	uint16_t n_loans_out; /* to the sibling */
 	uint32_t far_bytes;   /* given to the sibling and not in its buffers yet */
+	uint32_t far_taken;   /* what has left those lately, see on_stuck_timer() */
 
 	struct vsw_backlog backlog; /* what the sibling sent and the guest has not taken */
 

@@ -12,8 +12,9 @@
  * Bounds. What a guest has given to siblings and they have not taken counts against its spill
  * budget, on its own lcore. It cannot exceed the windows that they advertise: a sender that
  * overruns one is reset (lib/conn). When the budget is used up the guest waits; connections of
- * which nothing is taken for STUCK_MS meanwhile are reset, so that a guest that has stopped
- * taking harms its peers for no longer.
+ * which next to nothing is taken for STUCK_MS meanwhile are reset, and what waited there, or had
+ * been left behind by closed ones, is dropped: a guest that has stopped taking harms its peers
+ * for no longer.
  *
  * Credit passes through: each message carries the sender's window, and the receiver is told it
  * in the next header. A SHUTDOWN is told when the bytes before it are in the guest's buffers.
@@ -35,6 +36,8 @@
 #define SEGS_MAX 128
 
 #define STUCK_MS 1000
+/* Less than this part of what waits is next to nothing. */
+#define STUCK_FRACTION 16
 
 /*
  * The receiver's side.
@@ -288,16 +291,18 @@ void
 sibling_on_close(void *ctx, struct vsw_msg *msg)
 {
 	struct flow *flow = msg->stream;
+	bool drops = (msg->flags & VSW_MSG_F_DROP) != 0;
 	uint32_t actions;
 
 	vsw_msg_free(msg);
 	flow->far_is_done = true;
 	actions = spill_all(flow);
-	if (vsw_backlog_is_empty(&flow->backlog))
+	if (drops || vsw_backlog_is_empty(&flow->backlog))
 		actions |= reach_end(flow);
 	else
 		actions |= VSW_CONN_ACT_ARM_CLOSE; /* the guest has 8 s to take the rest */
-	if (flow->conn.state == VSW_CONN_CLOSED && !(actions & VSW_CONN_ACT_REMOVE))
+	if (flow->conn.state == VSW_CONN_CLOSED && !(actions & VSW_CONN_ACT_REMOVE) &&
+	    !flow->far_is_told)
 		far_tell(flow, TELL_CLOSED); /* it was over before */
 	flow_act(flow, actions);
 }
@@ -328,20 +333,31 @@ sibling_on_recall(void *ctx, struct vsw_msg *msg)
  */
 
 static void
+give_up(struct flow *flow)
+{
+	flow->far_drops = true;
+	if (flow->conn.state != VSW_CONN_CLOSED) {
+		vsw_count(&flow->guest->counters, VSW_CTR_RESET_STUCK, 1);
+		flow_event(flow, VSW_CONN_EV_ABORT, 0);
+	} else if (!flow->far_is_told) {
+		flow_act(flow, VSW_CONN_ACT_CLOSE_FAR); /* again */
+	}
+}
+
+static void
 on_stuck_timer(struct rte_timer *timer, void *arg)
 {
 	struct guest *guest = arg;
 	struct flow *flow, *next;
 
 	for (flow = TAILQ_FIRST(&guest->flows); flow != NULL; flow = next) {
-		bool is_stuck = flow->far_bytes > 0 && !flow->far_moved;
+		bool is_stuck = flow->far_taken < flow->far_bytes / STUCK_FRACTION ||
+				(flow->far_bytes > 0 && flow->far_taken == 0);
 
 		next = TAILQ_NEXT(flow, all_entry);
-		flow->far_moved = false;
-		if (is_stuck && flow->conn.state != VSW_CONN_CLOSED) {
-			vsw_count(&guest->counters, VSW_CTR_RESET_STUCK, 1);
-			flow_event(flow, VSW_CONN_EV_ABORT, 0);
-		}
+		flow->far_taken = 0;
+		if (is_stuck && !flow->far_drops)
+			give_up(flow);
 	}
 }
 
@@ -355,7 +371,7 @@ sibling_budget_is_used_up(struct guest *guest, uint32_t len)
 	if (!rte_timer_pending(&guest->stuck)) {
 		vsw_count(&guest->counters, VSW_CTR_BACKLOG_STALLS, 1);
 		TAILQ_FOREACH (flow, &guest->flows, all_entry)
-			flow->far_moved = false;
+			flow->far_taken = 0;
 		rte_timer_reset_sync(&guest->stuck, rte_get_timer_hz() / 1000 * STUCK_MS, SINGLE,
 				     rte_lcore_id(), on_stuck_timer, guest);
 	}
@@ -369,7 +385,7 @@ sibling_account(struct flow *flow, uint32_t len)
 		return;
 	flow->far_bytes -= len;
 	flow->guest->far_bytes -= len;
-	flow->far_moved = true;
+	flow->far_taken += len;
 }
 
 void

@@ -63,6 +63,14 @@ info_of(const struct vsw_guest_sock *s)
 	return info;
 }
 
+bool
+sock_is_alive(const struct vsw_guest_sock *s)
+{
+	struct vsw_guest_sock_info info = info_of(s);
+
+	return info.state == VSW_GUEST_CONNECTED && !info.was_reset && info.peer_shutdown == 0;
+}
+
 static bool
 is_answered(void *arg)
 {

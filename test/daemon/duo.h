@@ -42,6 +42,9 @@ void duo_works(struct env *e, unsigned int from, unsigned int to);
 /** Keep all guests going until the socket has @p len bytes to read or its end. */
 void sock_wait_unread(struct env *e, struct vsw_guest_sock *s, uint32_t len);
 
+/** Neither reset nor at its end. */
+bool sock_is_alive(const struct vsw_guest_sock *s);
+
 /** Keep all guests going until a RST has come. */
 void sock_wait_reset(struct env *e, struct vsw_guest_sock *s);
 
