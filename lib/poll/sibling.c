@@ -231,6 +231,16 @@ guest_takes_data(const struct flow *flow)
 	       !(flow->conn.guest_shut & VSW_SHUTDOWN_RCV);
 }
 
+/* The data cannot go to the guest yet, but the credit that came with it must not wait. @return
+ * actions. */
+static uint32_t
+tell_credit_before_data(struct flow *flow)
+{
+	if (flow->conn.fwd_cnt == flow->conn.fwd_cnt_told || flow_wants_data(flow))
+		return 0;
+	return vsw_conn_event(&flow->conn, VSW_CONN_EV_FAR_CREDIT_UPDATE, 0);
+}
+
 /* As much as fits at once, the rest into the spill. @return actions. */
 static uint32_t
 do_not_hold(struct vsw_poll *poll, struct flow *flow)
@@ -257,7 +267,7 @@ sibling_on_data(void *ctx, struct vsw_msg *msg)
 	vsw_backlog_lend(&flow->backlog, msg);
 	if (no_hold)
 		actions = do_not_hold(ctx, flow);
-	flow_act(flow, actions);
+	flow_act(flow, actions | tell_credit_before_data(flow));
 }
 
 void
