@@ -201,6 +201,16 @@ take_payload(struct flow *flow, const struct vsw_pkt *pkt, struct vsw_chain *cha
  */
 
 static void
+take_known(struct flow *flow, const struct vsw_pkt *pkt)
+{
+	uint32_t actions = vsw_conn_input(&flow->conn, pkt);
+
+	if (flow->sibling != NULL && (flow->conn.guest_shut & VSW_SHUTDOWN_RCV))
+		actions |= sibling_discard(flow);
+	flow_act(flow, actions);
+}
+
+static void
 take_control(struct guest *guest, struct flow *flow, const struct vsw_pkt *pkt)
 {
 	if (pkt->op == VSW_OP_REQUEST)
@@ -208,7 +218,7 @@ take_control(struct guest *guest, struct flow *flow, const struct vsw_pkt *pkt)
 	else if (flow == NULL)
 		refuse(guest, pkt, VSW_CTR_RESET_UNKNOWN_CONN);
 	else
-		flow_act(flow, vsw_conn_input(&flow->conn, pkt));
+		take_known(flow, pkt);
 }
 
 static void

@@ -219,6 +219,8 @@ void far_on_closed(void *ctx, struct vsw_msg *msg);
 
 /* Copy what it has sent into receive buffers. False: the guest has none. */
 bool sibling_deliver(struct vsw_poll *poll, struct flow *flow);
+/* The guest receives no more: what waits for it is as good as taken. @return actions. */
+uint32_t sibling_discard(struct flow *flow);
 /* The connection is over: nothing more goes to the guest. */
 void sibling_drop_backlog(struct flow *flow);
 /* The sibling took bytes of this flow; or, when it is over, all that it has not. */

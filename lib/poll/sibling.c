@@ -101,6 +101,15 @@ take(struct flow *flow, size_t len)
 		far_tell(flow, TELL_TOOK);
 }
 
+uint32_t
+sibling_discard(struct flow *flow)
+{
+	if (vsw_backlog_is_empty(&flow->backlog))
+		return 0;
+	take(flow, vsw_backlog_len(&flow->backlog));
+	return reach_end(flow);
+}
+
 /* Make one packet of up to len bytes. @return its payload. */
 static uint32_t
 fill_buffer(struct flow *flow, struct vsw_chain *chain, struct vsw_iov_cursor *src, uint32_t len)
