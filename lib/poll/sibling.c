@@ -199,8 +199,10 @@ why_not(const struct vsw_poll *poll, const struct guest *guest, const struct vsw
 	return -1;
 }
 
-/* The pair of ports may still be taken by a connection whose other end is over (it waits for
- * its backlog): that one ends now. @return true: the pair is free. */
+/* The pair of ports may still be taken by a connection that the asker has let go: it waits for
+ * its backlog, or its PEER_CLOSE is still to come. That one ends now. Not so a request of the
+ * guest's own, which the asker may not have seen: the two have crossed and both are refused.
+ * @return true: the pair is free. */
 static bool
 free_pair(struct guest *guest, const struct vsw_msg *msg)
 {
@@ -208,7 +210,7 @@ free_pair(struct guest *guest, const struct vsw_msg *msg)
 		vsw_conn_table_find(&guest->conns, msg->port, msg->peer->cid, msg->peer_port);
 	struct flow *old = conn != NULL ? VSW_CONTAINER_OF(conn, struct flow, conn) : NULL;
 
-	if (old != NULL && old->far_is_done && old->sibling != NULL) {
+	if (old != NULL && old->link == LINK_OPEN) {
 		flow_event(old, VSW_CONN_EV_ABORT, 0);
 		return true;
 	}
