@@ -77,6 +77,12 @@ is_answered(void *arg)
 	return info_of(arg).state != VSW_GUEST_CONNECTING;
 }
 
+void
+sock_wait_answer(struct env *e, struct vsw_guest_sock *s)
+{
+	pump_until(e, is_answered, s, "the answer to a request");
+}
+
 static bool
 has_unread(void *arg)
 {
@@ -284,7 +290,7 @@ duo_connect(struct env *e, unsigned int from, unsigned int to, uint32_t port)
 		fail_env(e, "%s", vsw_guest_error(w.g));
 	d.a = vsw_guest_connect_start(env_guest(e, from), 0, CID(to), port);
 	check(e, d.a != NULL);
-	pump_until(e, is_answered, d.a, "the sibling's answer");
+	sock_wait_answer(e, d.a);
 	if (info_of(d.a).state != VSW_GUEST_CONNECTED)
 		fail_env(e, "guest %u to guest %u: refused", from, to);
 	pump_until(e, has_accepted, &w, "a connection to accept");
@@ -301,7 +307,7 @@ duo_refused(struct env *e, unsigned int from, uint32_t cid, uint32_t port)
 	uint64_t before = vsw_guest_now_ms();
 
 	check(e, s != NULL);
-	pump_until(e, is_answered, s, "a refusal");
+	sock_wait_answer(e, s);
 	check(e, info_of(s).was_reset);
 	if (vsw_guest_now_ms() - before > 1500)
 		fail_env(e, "the refusal of CID %u took %lu ms", cid,

@@ -45,6 +45,9 @@ void sock_wait_unread(struct env *e, struct vsw_guest_sock *s, uint32_t len);
 /** Neither reset nor at its end. */
 bool sock_is_alive(const struct vsw_guest_sock *s);
 
+/** Keep all guests going until a request is answered, in whatever way. */
+void sock_wait_answer(struct env *e, struct vsw_guest_sock *s);
+
 /** Keep all guests going until a RST has come. */
 void sock_wait_reset(struct env *e, struct vsw_guest_sock *s);
 
