@@ -21,8 +21,7 @@ guest_pass(struct vsw_poll *poll, struct guest *guest)
 	guest->starved = false;
 	for (flow = TAILQ_FIRST(&guest->untold); flow != NULL; flow = next) {
 		next = TAILQ_NEXT(flow, untold_entry);
-		far_tell(flow, 0);
-		flow_schedule(flow);
+		flow_act(flow, 0); /* what was said last may have been all that kept it */
 	}
 	if (guest->state == GUEST_RUNNING && guest->stopping == NULL) {
 		work += to_guest_pass(poll, guest);
