@@ -178,6 +178,14 @@ void guest_queue_reset(struct guest *guest, const struct vsw_pkt *rst);
 struct vsw_msg *guest_alloc(struct guest *guest, enum vsw_verb verb);
 void guest_free(struct guest *guest, struct vsw_msg *msg);
 
+/* It has no connections, or is about to lose them, and takes no new ones. */
+static inline bool
+guest_is_gone(const struct guest *guest)
+{
+	return guest->state == GUEST_STOPPED || guest->drained ||
+	       (guest->stopping != NULL && (guest->stopping->flags & VSW_MSG_F_RESET));
+}
+
 static inline unsigned int
 guest_reset_room(const struct guest *guest)
 {
