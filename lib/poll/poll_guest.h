@@ -79,15 +79,17 @@ struct flow {
 	uint16_t probe_ms;
 	uint16_t n_loans_out; /* to the sibling */
 	uint32_t far_bytes;   /* given to the sibling and not in its buffers yet */
-	uint32_t far_taken;   /* what has left those lately, see on_stuck_timer() */
+	uint32_t far_taken;   /* what has left those lately, see sibling_run_due() */
 
 	struct vsw_backlog backlog; /* what the sibling sent and the guest has not taken */
 
 	struct rte_timer timer; /* request or close deadline */
 	struct rte_timer probe; /* next CREDIT_REQUEST of a stall */
+	uint8_t due;            /* DUE_* of flow.c: which of them have run out */
 
 	TAILQ_ENTRY(flow) ready_entry;
 	TAILQ_ENTRY(flow) untold_entry;
+	TAILQ_ENTRY(flow) due_entry;
 	TAILQ_ENTRY(flow) all_entry;
 };
 
@@ -125,7 +127,8 @@ struct guest {
 	unsigned int n_flows;    /* including those that wait for their last RST or CLOSED */
 	struct flow_list flows;  /* all of them */
 	struct flow_list ready;  /* with something for the guest, served in turn */
-	struct flow_list untold; /* with something for the bridge that found no message */
+	struct flow_list untold; /* with something for the far end that found no message */
+	struct flow_list due;    /* with a timer that has run out */
 
 	/* Packets to nobody's connection, answered by RST before anything else is sent. */
 	struct vsw_pkt reset[RESETS_MAX];
@@ -145,6 +148,7 @@ struct guest {
 	/* What siblings have not taken of all its flows; bounded by the spill budget. */
 	uint64_t far_bytes;
 	struct rte_timer stuck; /* runs while that budget is used up */
+	bool stuck_is_due;      /* it has run out */
 
 	bool starved;    /* something waits for a free message: the loop must not sleep */
 	bool is_blocked; /* nothing can be taken from it until a loan or a buffer comes back */
@@ -208,6 +212,8 @@ void flow_unschedule(struct flow *flow);
 /* Is there data that the guest would take now? */
 bool flow_wants_data(const struct flow *flow);
 void flow_on_notice(void *ctx, struct vsw_msg *msg);
+/* Do what the timers of the guest's flows have run out for. */
+void flow_run_due(struct guest *guest);
 
 /* far.c: what a flow tells its far end, and hears of its opening and closing */
 
@@ -235,6 +241,8 @@ void sibling_drop_backlog(struct flow *flow);
 void sibling_account(struct flow *flow, uint32_t len);
 /* The budget of bytes for slow siblings is used up: the guest waits, not for ever. */
 bool sibling_budget_is_used_up(struct guest *guest, uint32_t len);
+/* Reset what is stuck, after a second of that. */
+void sibling_run_due(struct guest *guest);
 void sibling_recall(struct flow *flow);
 void sibling_on_connect(void *ctx, struct vsw_msg *msg);
 void sibling_on_data(void *ctx, struct vsw_msg *msg);

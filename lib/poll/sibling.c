@@ -365,12 +365,23 @@ give_up(struct flow *flow)
 	}
 }
 
+/* See flow.c for why a timer does no more. */
 static void
 on_stuck_timer(struct rte_timer *timer, void *arg)
 {
 	struct guest *guest = arg;
+
+	guest->stuck_is_due = true;
+}
+
+void
+sibling_run_due(struct guest *guest)
+{
 	struct flow *flow, *next;
 
+	if (!guest->stuck_is_due)
+		return;
+	guest->stuck_is_due = false;
 	for (flow = TAILQ_FIRST(&guest->flows); flow != NULL; flow = next) {
 		bool is_stuck = flow->far_taken < flow->far_bytes / STUCK_FRACTION ||
 				(flow->far_bytes > 0 && flow->far_taken == 0);
@@ -389,7 +400,7 @@ sibling_budget_is_used_up(struct guest *guest, uint32_t len)
 
 	if (guest->far_bytes + len <= guest->conf->spill_budget)
 		return false;
-	if (!rte_timer_pending(&guest->stuck)) {
+	if (!rte_timer_pending(&guest->stuck) && !guest->stuck_is_due) {
 		vsw_count(&guest->counters, VSW_CTR_BACKLOG_STALLS, 1);
 		TAILQ_FOREACH (flow, &guest->flows, all_entry)
 			flow->far_taken = 0;

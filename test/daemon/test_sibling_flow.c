@@ -3,6 +3,7 @@
  * Proves the flow of bytes between guests when somebody does not keep up: credit from end to
  * end, unread packets, receivers without buffers, budgets, and that others go on meanwhile.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -470,6 +471,55 @@ test_budget_of_closed_connections(struct env *e)
 	duo_close(e, &plugged);
 }
 
+/* A process that stood still for a while finds that many timers have run out at once; the end
+ * of connections by one of them concerns the others. */
+static void
+test_timers_that_run_out_together(struct env *e)
+{
+	struct vsw_guest_conf conf = guest_conf(e, 0);
+	static struct duo d[N_FULL];
+	struct duo more, plugged;
+	uint64_t since;
+
+	conf.buf_alloc = 4096; /* it may leave few packets unread */
+	guest_up(e, 0, &conf);
+	receiver_up(e);
+	guest_up(e, 2, NULL);
+	plugged = duo_connect(e, 0, 1, DUO_PORT);
+	more = duo_connect(e, 0, 1, DUO_PORT);
+	use_up_budget(e, d, &plugged);
+	/* More than guest 0 may leave unread, 7 packets: each of these asks for credit four times
+	 * a second from now on, out of step with the others. */
+	for (unsigned int i = 0; i < N_FULL; i += 2) {
+		for (unsigned int k = 1; k <= 7; k++) {
+			sock_send(e, d[i].b, k, 1);
+			sock_wait_unread(e, d[i].a, k);
+		}
+		sock_send(e, d[i].b, 0, 1);
+		pump_fd(e, -1, 0, 8);
+	}
+	sock_send(e, more.a, 0, 1); /* from now on guest 0 waits, for a second at most */
+	since = vsw_guest_now_ms();
+	while (vsw_guest_now_ms() - since < 850)
+		pump_fd(e, -1, 0, 10);
+	check(e, kill(env_pid(e), SIGSTOP) == 0);
+	while (vsw_guest_now_ms() - since < 1350)
+		pump_fd(e, -1, 0, 10);
+	check(e, kill(env_pid(e), SIGCONT) == 0);
+	duo_works(e, 0, 2);
+	unplug(e, &plugged);
+	for (unsigned int i = 0; i < N_FULL; i++) {
+		sock_wait_reset(e, d[i].a);
+		sock_wait_reset(e, d[i].b);
+		vsw_guest_close(d[i].a);
+		vsw_guest_close(d[i].b);
+	}
+	sock_recv(e, more.b, 0, 1);
+	duo_close(e, &more);
+	duo_close(e, &plugged);
+	duo_works(e, 0, 1);
+}
+
 int
 main(void)
 {
@@ -483,6 +533,7 @@ main(void)
 		CASE(test_receiver_without_buffers),
 		CASE(test_budget),
 		CASE(test_budget_of_closed_connections),
+		CASE(test_timers_that_run_out_together),
 	};
 
 	return run_cases_in("sibling-flow", sibling_variants, n_sibling_variants, cases,
