@@ -194,8 +194,8 @@ void vsw_conn_init_to_guest(struct vsw_conn *conn, uint32_t guest_cid, uint32_t 
 uint32_t vsw_conn_input(struct vsw_conn *conn, const struct vsw_pkt *pkt);
 
 /** An event, @p n its argument. @return VSW_CONN_ACT_*. Events that mean nothing in the
- * state the connection is in, late ones after CLOSED included, return 0 (SUPERSEDED then takes
- * back a RST that the guest was not told yet). */
+ * state the connection is in, late ones after CLOSED included, return 0 (SUPERSEDED and
+ * GUEST_GONE then take back a RST that the guest was not told yet). */
 uint32_t vsw_conn_event(struct vsw_conn *conn, enum vsw_conn_event ev, uint32_t n);
 
 /** The far guest's window, as it came with any of its packets; the guest is told with

@@ -18,14 +18,92 @@
 #define PROBE_FIRST_MS 1
 #define PROBE_LAST_MS 256
 
-static void on_timer(struct rte_timer *timer, void *arg);
-static void on_probe(struct rte_timer *timer, void *arg);
+/*
+ * Timers. A callback of rte_timer must not touch any other timer that has run out at the same
+ * time: stopping it would wait for ever. So a callback only notes that its flow is due; what
+ * that brings about happens in the guest's next pass.
+ */
+
+#define DUE_DEADLINE 0x1u
+#define DUE_PROBE 0x2u
+
+static void
+set_due(struct flow *flow, uint8_t due)
+{
+	if (flow->due == 0 && due != 0)
+		TAILQ_INSERT_TAIL(&flow->guest->due, flow, due_entry);
+	else if (flow->due != 0 && due == 0)
+		TAILQ_REMOVE(&flow->guest->due, flow, due_entry);
+	flow->due = due;
+}
+
+static void
+on_deadline(struct rte_timer *timer, void *arg)
+{
+	struct flow *flow = arg;
+
+	set_due(flow, flow->due | DUE_DEADLINE);
+}
+
+static void
+on_probe(struct rte_timer *timer, void *arg)
+{
+	struct flow *flow = arg;
+
+	set_due(flow, flow->due | DUE_PROBE);
+}
 
 static void
 arm(struct rte_timer *timer, unsigned int ms, rte_timer_cb_t fn, struct flow *flow)
 {
 	rte_timer_reset_sync(timer, rte_get_timer_hz() / 1000 * ms, SINGLE, rte_lcore_id(), fn,
 			     flow);
+}
+
+static void
+arm_deadline(struct flow *flow, unsigned int ms)
+{
+	set_due(flow, flow->due & ~DUE_DEADLINE);
+	arm(&flow->timer, ms, on_deadline, flow);
+}
+
+static void
+disarm_deadline(struct flow *flow)
+{
+	set_due(flow, flow->due & ~DUE_DEADLINE);
+	rte_timer_stop_sync(&flow->timer);
+}
+
+static void
+disarm_probe(struct flow *flow)
+{
+	set_due(flow, flow->due & ~DUE_PROBE);
+	rte_timer_stop_sync(&flow->probe);
+}
+
+static void
+probe(struct flow *flow)
+{
+	flow->probe_ms = flow->probe_ms < PROBE_LAST_MS ? flow->probe_ms * 2 : PROBE_LAST_MS;
+	if (flow->conn.probing)
+		arm(&flow->probe, flow->probe_ms, on_probe, flow);
+	flow_event(flow, VSW_CONN_EV_PROBE, 0);
+}
+
+void
+flow_run_due(struct guest *guest)
+{
+	struct flow *flow;
+
+	while ((flow = TAILQ_FIRST(&guest->due)) != NULL) {
+		uint8_t due = flow->due;
+
+		set_due(flow, 0);
+		if (due & DUE_DEADLINE)
+			flow_event(flow, VSW_CONN_EV_TIMEOUT, 0);
+		else
+			probe(flow);
+	}
 }
 
 static struct flow *
@@ -53,7 +131,7 @@ flow_enter(struct flow *flow)
 {
 	vsw_conn_table_add(&flow->guest->conns, &flow->conn);
 	flow->in_table = true;
-	arm(&flow->timer, VSW_REQUEST_TIMEOUT_MS, on_timer, flow);
+	arm_deadline(flow, VSW_REQUEST_TIMEOUT_MS);
 }
 
 void
@@ -61,8 +139,8 @@ flow_free(struct flow *flow)
 {
 	struct guest *guest = flow->guest;
 
-	rte_timer_stop_sync(&flow->timer);
-	rte_timer_stop_sync(&flow->probe);
+	disarm_deadline(flow);
+	disarm_probe(flow);
 	flow_unschedule(flow);
 	if (flow->is_untold)
 		TAILQ_REMOVE(&guest->untold, flow, untold_entry);
@@ -125,7 +203,7 @@ flow_from_guest(struct guest *guest, const struct vsw_pkt *request,
 static int
 why_not(const struct guest *guest)
 {
-	if (guest->state == GUEST_STOPPED || guest->drained)
+	if (guest_is_gone(guest))
 		return VSW_CTR_REFUSED_NOT_READY;
 	if (guest->n_flows >= guest->conf->max_conns)
 		return VSW_CTR_REFUSED_LIMIT;
@@ -206,9 +284,9 @@ static void
 act_on_timers(struct flow *flow, uint32_t actions)
 {
 	if (actions & VSW_CONN_ACT_ARM_CLOSE)
-		arm(&flow->timer, VSW_CLOSE_TIMEOUT_MS, on_timer, flow);
+		arm_deadline(flow, VSW_CLOSE_TIMEOUT_MS);
 	if (actions & VSW_CONN_ACT_DISARM)
-		rte_timer_stop_sync(&flow->timer);
+		disarm_deadline(flow);
 }
 
 /* VSW_CONN_ACT_* that are things to tell the far end. */
@@ -225,7 +303,7 @@ flow_act(struct flow *flow, uint32_t actions)
 		far_tell(flow, actions & ACT_TELL);
 	act_on_timers(flow, actions);
 	if (actions & VSW_CONN_ACT_REMOVE) {
-		rte_timer_stop_sync(&flow->probe);
+		disarm_probe(flow);
 		count_end(flow);
 		if (flow->sibling != NULL)
 			sibling_drop_backlog(flow);
@@ -245,23 +323,6 @@ void
 flow_event(struct flow *flow, enum vsw_conn_event event, uint32_t n)
 {
 	flow_act(flow, vsw_conn_event(&flow->conn, event, n));
-}
-
-static void
-on_timer(struct rte_timer *timer, void *arg)
-{
-	flow_event(arg, VSW_CONN_EV_TIMEOUT, 0);
-}
-
-static void
-on_probe(struct rte_timer *timer, void *arg)
-{
-	struct flow *flow = arg;
-
-	flow->probe_ms = flow->probe_ms < PROBE_LAST_MS ? flow->probe_ms * 2 : PROBE_LAST_MS;
-	if (flow->conn.probing)
-		arm(&flow->probe, flow->probe_ms, on_probe, flow);
-	flow_event(flow, VSW_CONN_EV_PROBE, 0);
 }
 
 /*

@@ -40,6 +40,7 @@ guest_create(struct vsw_poll *poll, const struct vsw_guest_conf *conf)
 	TAILQ_INIT(&guest->flows);
 	TAILQ_INIT(&guest->ready);
 	TAILQ_INIT(&guest->untold);
+	TAILQ_INIT(&guest->due);
 	for (uint16_t i = 0; i < LOANS_MAX; i++)
 		guest->free_loan[guest->n_free_loans++] = i;
 	if (vsw_conn_table_init(&guest->conns, (uint32_t)rte_rand()) != 0) {

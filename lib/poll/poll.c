@@ -19,10 +19,11 @@ guest_pass(struct vsw_poll *poll, struct guest *guest)
 	struct flow *flow, *next;
 
 	guest->starved = false;
+	flow_run_due(guest);
+	sibling_run_due(guest);
 	for (flow = TAILQ_FIRST(&guest->untold); flow != NULL; flow = next) {
 		next = TAILQ_NEXT(flow, untold_entry);
-		far_tell(flow, 0);
-		flow_schedule(flow);
+		flow_act(flow, 0); /* what was said last may have been all that kept it */
 	}
 	if (guest->state == GUEST_RUNNING && guest->stopping == NULL) {
 		work += to_guest_pass(poll, guest);
@@ -56,7 +57,7 @@ guest_may_sleep(struct guest *guest)
 	bool waits = guest->n_resets > 0 || !TAILQ_EMPTY(&guest->ready);
 	bool more = false;
 
-	if (guest->starved)
+	if (guest->starved || guest->stuck_is_due || !TAILQ_EMPTY(&guest->due))
 		return false;
 	if (guest->state != GUEST_RUNNING || guest->stopping != NULL)
 		return true;
