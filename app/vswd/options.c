@@ -242,7 +242,7 @@ options_parse(struct options *opt, int argc, char **argv)
 	/* librte_vhost tells of every message at INFO. First, so that the user's win. */
 	add_eal(opt, "--log-level=lib.vhost.*:warning");
 	add_eal(opt, "--log-level=lib.eal:warning");
-	add_eal(opt, "--log-level=lib.telemetry:warning");
+	add_eal(opt, "--log-level=lib.telemetry:error");
 	for (int i = 1; i < split; i++)
 		add_eal(opt, "%s", argv[i]);
 	parse_ours(opt, argc - split, argv + split);

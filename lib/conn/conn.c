@@ -10,7 +10,9 @@
  *                or a SHUTDOWN before our RESPONSE is against the protocol.
  *                -> ESTABLISHED by FAR_OPENED (RESPONSE pending)
  *                -> CLOSED by FAR_REFUSED or FAR_RESET (RST pending)
- *   REQUESTING   REQUEST is pending or told. Only a RESPONSE and credit are expected.
+ *   REQUESTING   REQUEST is pending: what the guest sends is about an older connection of the
+ *                same ports, and ignored. Then it is told: only a RESPONSE and credit are
+ *                expected.
  *                -> ESTABLISHED by RESPONSE (ACCEPT)
  *                -> CLOSED by RST, which the far end sees as a refusal
  *   ESTABLISHED  Data, credit and SHUTDOWN in both directions, each half closing alone.
@@ -94,6 +96,14 @@ vsw_conn_init_to_guest(struct vsw_conn *conn, uint32_t guest_cid, uint32_t guest
 	conn->pending = BIT(VSW_OP_REQUEST);
 }
 
+/* A guest that was never asked (REQUEST still pending) has nothing to say and nothing to be
+ * reset. */
+static bool
+guest_knows(const struct vsw_conn *conn)
+{
+	return !(conn->pending & BIT(VSW_OP_REQUEST));
+}
+
 static uint32_t
 close_far(struct vsw_conn *conn)
 {
@@ -152,8 +162,12 @@ take_shutdown(struct vsw_conn *conn, uint32_t flags)
 	uint32_t act = 0;
 
 	conn->guest_shut |= news;
+	if (news & VSW_SHUTDOWN_RCV)
+		conn->probing = false;
 	if (conn->guest_shut == VSW_SHUTDOWN_BOTH && !vsw_conn_is_sibling(conn))
 		return end(conn, VSW_CONN_REASON_GUEST_CLOSED, true);
+	if (!conn->far_open)
+		return 0;
 	if (news & VSW_SHUTDOWN_SEND)
 		act |= VSW_CONN_ACT_SHUT_SEND;
 	if (news & VSW_SHUTDOWN_RCV)
@@ -207,6 +221,8 @@ vsw_conn_input(struct vsw_conn *conn, const struct vsw_pkt *pkt)
 
 	if (conn->state == VSW_CONN_CLOSED)
 		return 0;
+	if (!guest_knows(conn))
+		return VSW_CONN_ACT_UNEXPECTED;
 	was_over = is_over_for_guest(conn);
 	vsw_credit_from_guest(conn, pkt);
 	if (pkt->op == VSW_OP_RST)
@@ -220,7 +236,7 @@ vsw_conn_input(struct vsw_conn *conn, const struct vsw_pkt *pkt)
 	}
 	if (conn->state == VSW_CONN_REQUESTING && pkt->op == VSW_OP_RESPONSE) {
 		establish(conn);
-		return VSW_CONN_ACT_ACCEPT | VSW_CONN_ACT_DISARM;
+		return (conn->far_open ? VSW_CONN_ACT_ACCEPT : 0) | VSW_CONN_ACT_DISARM;
 	}
 	if (pkt->op == VSW_OP_CREDIT_UPDATE || pkt->op == VSW_OP_CREDIT_REQUEST)
 		return 0;
@@ -240,6 +256,8 @@ on_far_opened(struct vsw_conn *conn)
 static uint32_t
 on_far_refused(struct vsw_conn *conn)
 {
+	if (conn->state != VSW_CONN_OPENING)
+		return 0;
 	conn->far_open = false;
 	return end(conn, VSW_CONN_REASON_REFUSED_BY_FAR, true);
 }
@@ -264,13 +282,6 @@ on_far_took(struct vsw_conn *conn, uint32_t n)
 	if (vsw_credit_is_news(conn))
 		conn->pending |= BIT(VSW_OP_CREDIT_UPDATE);
 	return 0;
-}
-
-/* A guest that was never asked (REQUEST still pending) knows of nothing to be reset. */
-static bool
-guest_knows(const struct vsw_conn *conn)
-{
-	return !(conn->pending & BIT(VSW_OP_REQUEST));
 }
 
 static uint32_t
@@ -391,7 +402,8 @@ vsw_conn_data_packet(struct vsw_conn *conn, uint32_t len, struct vsw_pkt *pkt)
 bool
 vsw_conn_stalled(struct vsw_conn *conn)
 {
-	if (conn->probing || conn->state != VSW_CONN_ESTABLISHED)
+	if (conn->probing || conn->state != VSW_CONN_ESTABLISHED ||
+	    (conn->guest_shut & VSW_SHUTDOWN_RCV))
 		return false;
 	conn->probing = true;
 	conn->pending |= BIT(VSW_OP_CREDIT_REQUEST);

@@ -126,7 +126,7 @@ grow(struct vsw_conn_table *table)
 void
 vsw_conn_table_add(struct vsw_conn_table *table, struct vsw_conn *conn)
 {
-	if (table->n_conns == table->n_buckets)
+	if (table->n_conns >= table->n_buckets)
 		grow(table);
 	link_in(table, conn);
 	table->n_conns++;

@@ -13,7 +13,8 @@
  * bytes it has read, so we remember up to VSW_CONN_MARKS positions with the packets before
  * each. A mark covers a sixteenth of the packets that the window admits: then sixteen marks
  * always suffice, and the error, packets that count as unread although they were read, stays
- * below that. With fewer than 32 packets there is none.
+ * below that. With sixteen packets or fewer there is none. While a window changes its size the
+ * error may be greater, but what has been read as a whole counts as nothing.
  */
 #include "credit.h"
 
@@ -30,8 +31,8 @@
  */
 #define NEWS_FRACTION 4
 
-void
-vsw_conn_far_credit(struct vsw_conn *conn, uint32_t buf_alloc, uint32_t fwd_cnt)
+static void
+set_window(struct vsw_conn *conn, uint32_t buf_alloc, uint32_t fwd_cnt)
 {
 	/* Half the circle is as far ahead as a position can be told from one behind. */
 	uint32_t edge = fwd_cnt + vsw_min_u32(buf_alloc, INT32_MAX);
@@ -43,9 +44,18 @@ vsw_conn_far_credit(struct vsw_conn *conn, uint32_t buf_alloc, uint32_t fwd_cnt)
 }
 
 void
+vsw_conn_far_credit(struct vsw_conn *conn, uint32_t buf_alloc, uint32_t fwd_cnt)
+{
+	/* As below: a count that moves back, or takes what did not come, is none. */
+	if (conn->from_guest_cnt - fwd_cnt > conn->from_guest_cnt - conn->fwd_cnt)
+		fwd_cnt = conn->fwd_cnt;
+	set_window(conn, buf_alloc, fwd_cnt);
+}
+
+void
 vsw_credit_taken(struct vsw_conn *conn, uint32_t n)
 {
-	vsw_conn_far_credit(conn, conn->buf_alloc, conn->fwd_cnt + n);
+	set_window(conn, conn->buf_alloc, conn->fwd_cnt + n);
 }
 
 bool

@@ -10,7 +10,7 @@
  *
  *   action mask = vsw_conn_input(conn, &pkt)         a packet from the guest
  *   action mask = vsw_conn_event(conn, ev, n)        something happened at the far end
- *   vsw_conn_next_packet(conn, &pkt)                 what the guest has to be told next
+ *   vsw_conn_next_packet(conn, &pkt, &act)           what the guest has to be told next
  *
  * The caller performs the actions of a mask in the order of the table below. What the guest
  * must be told is not an action but stays in the connection (`pending`) until the guest has
@@ -77,7 +77,7 @@ enum vsw_conn_event {
 		VSW_CONN_N_EVENTS
 };
 
-/** What the caller has to do, in this order. */
+/** What the caller has to do, in this order. The far end is told nothing after CLOSE_FAR. */
 #define VSW_CONN_ACT_DELIVER 0x001u     /**< give the packet's payload to the far end */
 #define VSW_CONN_ACT_ACCEPT 0x002u      /**< tell the far end that the guest accepted */
 #define VSW_CONN_ACT_TELL_CREDIT 0x004u /**< tell the far guest the guest's window */
@@ -198,7 +198,9 @@ uint32_t vsw_conn_input(struct vsw_conn *conn, const struct vsw_pkt *pkt);
 uint32_t vsw_conn_event(struct vsw_conn *conn, enum vsw_conn_event ev, uint32_t n);
 
 /** The far guest's window, as it came with any of its packets; the guest is told with
- * whatever it is told next. Before the event that the packet brings about. */
+ * whatever it is told next. Before the event that the packet brings about. A @p fwd_cnt that
+ * moves back or takes more than the guest has sent is ignored, so that a guest never hears a
+ * lie of another, nor is granted more than a window of bytes that nobody has taken. */
 void vsw_conn_far_credit(struct vsw_conn *conn, uint32_t buf_alloc, uint32_t fwd_cnt);
 
 /**
@@ -254,7 +256,8 @@ void vsw_conn_data_packet(struct vsw_conn *conn, uint32_t len, struct vsw_pkt *p
  * CREDIT_REQUEST pending, once per stall and once per VSW_CONN_EV_PROBE.
  *
  * @return true when this began a stall: the caller starts the probe timer (1 ms, doubling
- *         up to 256 ms, VSW_CONN_EV_PROBE each time until vsw_conn_window() is open).
+ *         up to 256 ms, VSW_CONN_EV_PROBE each time for as long as `probing` is set: until a
+ *         packet of the guest opens the window, or it receives no more).
  */
 bool vsw_conn_stalled(struct vsw_conn *conn);
 
