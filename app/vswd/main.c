@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <rte_eal.h>
 #include <rte_errno.h>
@@ -55,6 +56,14 @@ raise_descriptor_limit(void)
 		return;
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* EAL leaves the folder that it made for this process; there would be one more with every
+ * start. It is empty by now, unless files are shared on purpose. */
+static void
+remove_runtime_dir(void)
+{
+	rmdir(rte_eal_get_runtime_dir());
 }
 
 /* Before EAL makes threads, which inherit it. */
@@ -189,6 +198,7 @@ main(int argc, char **argv)
 	set_up_signals();
 	/* Nobody shall connect to a socket before it has the mode that it is to have. */
 	vswd.umask = umask(077);
+	atexit(remove_runtime_dir); /* before EAL's own, so that it runs after them */
 	if (rte_eal_init(vswd.opt.eal_argc, vswd.opt.eal_argv) < 0)
 		errx(EXIT_FAILURE, "EAL cannot start: %s", rte_strerror(rte_errno));
 	rte_timer_subsystem_init();
