@@ -255,7 +255,10 @@ take_chain(struct guest *guest, struct vsw_chain *chain)
 				 guest->conf->cid);
 	if (verdict == VSW_PKT_OK) {
 		flow = flow_find(guest, &pkt);
-		if (flow != NULL && pkt.op == VSW_OP_RW && pkt.len > 0)
+		/* One that is over and of which the guest must still be told takes nothing, and
+		 * waits for nothing. */
+		if (flow != NULL && pkt.op == VSW_OP_RW && pkt.len > 0 &&
+		    flow->conn.state != VSW_CONN_CLOSED)
 			return take_payload(flow, &pkt, chain);
 	}
 
