@@ -291,7 +291,8 @@ sibling_on_news(void *ctx, struct vsw_msg *msg)
 	vsw_conn_far_credit(conn, msg->buf_alloc, msg->fwd_cnt);
 	sibling_account(flow, msg->len);
 	if (msg->flags & VSW_MSG_F_ACCEPTED) {
-		vsw_count(&flow->guest->counters, VSW_CTR_CONNS_TO_SIBLING, 1);
+		if (conn->state == VSW_CONN_OPENING)
+			vsw_count(&flow->guest->counters, VSW_CTR_CONNS_TO_SIBLING, 1);
 		actions |= vsw_conn_event(conn, VSW_CONN_EV_FAR_OPENED, 0);
 	}
 	if (msg->flags & VSW_MSG_F_CREDIT_UPDATE)
