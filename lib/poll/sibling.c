@@ -383,6 +383,8 @@ sibling_run_due(struct guest *guest)
 	if (!guest->stuck_is_due)
 		return;
 	guest->stuck_is_due = false;
+	if (guest->far_bytes + guest->stalled_len <= guest->conf->spill_budget)
+		return; /* the guest goes on: nobody is in its way */
 	for (flow = TAILQ_FIRST(&guest->flows); flow != NULL; flow = next) {
 		bool is_stuck = flow->far_taken < flow->far_bytes / STUCK_FRACTION ||
 				(flow->far_bytes > 0 && flow->far_taken == 0);
@@ -401,6 +403,7 @@ sibling_budget_is_used_up(struct guest *guest, uint32_t len)
 
 	if (guest->far_bytes + len <= guest->conf->spill_budget)
 		return false;
+	guest->stalled_len = len;
 	if (!rte_timer_pending(&guest->stuck) && !guest->stuck_is_due) {
 		vsw_count(&guest->counters, VSW_CTR_BACKLOG_STALLS, 1);
 		TAILQ_FOREACH (flow, &guest->flows, all_entry)
