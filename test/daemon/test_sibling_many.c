@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "duo.h"
 #include "raw.h"
@@ -349,15 +350,19 @@ test_sigterm(struct env *e)
 		poll_both(g);
 		check(e, vsw_guest_now_ms() < deadline);
 	}
+	for (unsigned int i = 0; i < 2; i++) {
+		if (vsw_guest_violations(g[i]) != 0)
+			fail_env(e, "guest %u: violation: %s", i, vsw_guest_violation(g[i], 0));
+	}
 	kill(own.pid, SIGTERM);
 	while (!was_reset(d.a) || !was_reset(d.b)) {
 		poll_both(g);
 		check(e, vsw_guest_now_ms() < deadline);
 	}
 	check(e, daemon_wait(&own, WAIT_MS) == 0);
-	check(e, vsw_guest_violations(g[0]) == 0 && vsw_guest_violations(g[1]) == 0);
 	vsw_guest_destroy(g[0]);
 	vsw_guest_destroy(g[1]);
+	close(own.log_fd);
 	remove_dir(own.dir);
 }
 
