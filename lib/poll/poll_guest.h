@@ -158,6 +158,7 @@ struct guest {
 	uint64_t far_bytes;
 	struct rte_timer stuck; /* runs while that budget is used up */
 	bool stuck_is_due;      /* it has run out */
+	uint32_t stalled_len;   /* what did not fit when the budget was last used up */
 
 	bool starved;    /* something waits for a free message: the loop must not sleep */
 	bool is_blocked; /* nothing can be taken from it until a loan or a buffer comes back */
