@@ -307,7 +307,7 @@ test_sigterm(struct env *e)
 	struct vsw_guest *g[2];
 	struct stream s[2];
 	struct duo d = {0};
-	struct daemon own;
+	struct daemon own = {0};
 	unsigned int n = 0;
 
 	make_dir(own.dir);
