@@ -558,6 +558,30 @@ test_a_vmm_that_dies_and_comes_back_20_times(struct env *e)
 	}
 }
 
+/* Resets that found no receive buffer belong to the driver that is gone. */
+static void
+test_nothing_of_an_old_life_reaches_the_new(struct env *e)
+{
+	struct vsw_guest *g = guest_up(e, 0, NULL);
+	struct vsw_pkt pkt = raw_pkt(0, VSW_OP_SHUTDOWN);
+
+	raw_connect(e, g, 0, 262144);
+	vsw_guest_hold_recv(g, true);
+	/* each answer takes one of the buffers that vswd has still */
+	for (int i = 0; i < 300; i++) {
+		raw_send_op(e, g, 0, VSW_OP_CREDIT_REQUEST);
+		ok(e, g, vsw_guest_wait_used(g, VSW_GUEST_FROM_GUEST, WAIT_MS), "asking");
+	}
+	pkt.flags = VSW_SHUTDOWN_BOTH;
+	raw_send(e, g, &pkt, NULL, 0);
+	ok(e, g, vsw_guest_wait_used(g, VSW_GUEST_FROM_GUEST, WAIT_MS), "closing");
+	ok(e, g, vsw_guest_stop(g), "stopping");
+	vsw_guest_hold_recv(g, false);
+	ok(e, g, vsw_guest_start(g, VSW_GUEST_BOOT), "booting");
+	raw_expect_quiet(e, g);
+	raw_check_alive(e, g, 0);
+}
+
 static void
 test_a_second_vmm_is_refused_and_the_first_goes_on(struct env *e)
 {
@@ -656,6 +680,7 @@ main(void)
 		CASE(test_a_stop_while_hosts_do_not_read),
 		CASE(test_memory_added_while_hosts_do_not_read),
 		CASE(test_a_vmm_that_dies_and_comes_back_20_times),
+		CASE(test_nothing_of_an_old_life_reaches_the_new),
 		CASE(test_a_second_vmm_is_refused_and_the_first_goes_on),
 		CASE(test_front_ends_that_say_nothing_or_nonsense),
 	};
