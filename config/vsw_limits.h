@@ -10,6 +10,9 @@
 /* Guests in one process. librte_vhost stops at 511 server sockets (fdset of 1024). */
 #define VSW_GUESTS_MAX 512
 
+/* Groups that one guest may be in: a list that a person writes. */
+#define VSW_GROUPS_PER_GUEST_MAX 16
+
 /* rx, tx, event (virtio 1.2, 5.10.2). QEMU hands over two, all others three. */
 #define VSW_VRINGS_MAX 3
 
@@ -27,7 +30,7 @@
 
 /*
  * Segments that one message carries. 64 KiB into a Linux guest takes 18 receive buffers,
- * out of it at most 17 fragments; with this count a message is 512 bytes.
+ * out of it at most 17 fragments.
  */
 #define VSW_MSG_SEGS 30
 

@@ -23,14 +23,14 @@ run "dpkg-query -W libdpdk-dev user-mode-linux socat"
 
 say "2. Build"
 [ -f build/build.ninja ] || meson setup build >/dev/null
-ninja -C build app/vswd app/vsw | tail -n 1
+ninja -C build app/vswd app/vsw dts/uml_xstate.so | tail -n 1
 
 dir=$(mktemp -d /tmp/vsw-demo.XXXXXX)
 vswd_pid=
 guest_pid=
 clean_up() {
 	trap - EXIT INT TERM
-	[ -z "$guest_pid" ] || { kill -9 -- "-$guest_pid" 2>/dev/null || true; }
+	[ -z "$guest_pid" ] || kill -9 "-$guest_pid" || true
 	[ -z "$vswd_pid" ] || { kill "$vswd_pid" 2>/dev/null && wait "$vswd_pid" || true; }
 	rm -rf "$dir"
 }
@@ -39,15 +39,15 @@ trap 'exit 1' INT TERM
 
 export PATH="$top/build/app:$PATH"
 
-# Wait until COMMAND succeeds, at most 60 s.
+# Wait until COMMAND succeeds, at most 60 s, while vswd and the guest are alive.
 wait_for() {
 	what=$1
 	shift
 	tries=600
 	until "$@" >/dev/null 2>&1; do
 		tries=$((tries - 1))
-		if [ "$tries" -eq 0 ]; then
-			echo "waited for 60 s for $what" >&2
+		if [ "$tries" -eq 0 ] || ! kill -0 "$vswd_pid" "${guest_pid:-$$}"; then
+			echo "waited in vain for $what" >&2
 			cat "$dir"/*.log >&2
 			exit 1
 		fi
@@ -66,7 +66,8 @@ modules=$(echo /usr/lib/uml/modules/*)
 # Its kernel and its processes are processes that take turns: on one cpu they do it faster.
 cpu=$(taskset -cp $$ | sed "s/.*[-, ]//")
 echo "\$ linux.uml virtio_uml.device=$dir/vm3.vhost:19 ... &"
-setsid taskset -c "$cpu" linux.uml mem=256M root=/dev/root rootfstype=hostfs rootflags=/ ro \
+# dts/guests/uml_xstate.c says why there is a preload.
+setsid taskset -c "$cpu" env LD_PRELOAD="$top/build/dts/uml_xstate.so" linux.uml mem=256M root=/dev/root rootfstype=hostfs rootflags=/ ro \
 	init="$top/dts/guests/uml-init.sh" run="$top/dts/guests/demo.sh" modules="$modules" \
 	con=null con0=null,fd:1 quiet uml_dir="$dir" umid=demo \
 	"virtio_uml.device=$dir/vm3.vhost:19" </dev/null >"$dir/guest.log" 2>&1 &
@@ -116,13 +117,13 @@ echo "guest to host: $(rate "$from" "$(date +%s%N)" $mib)"
 echo "it is what was sent: the hash is right"
 
 say "9. Close down"
-kill -9 -- "-$guest_pid" 2>/dev/null || true
+kill -9 "-$guest_pid"
 guest_pid=
 kill "$vswd_pid"
 status=0
 wait "$vswd_pid" || status=$?
 vswd_pid=
 cat "$dir/vswd.log"
-echo "vswd has ended with status $status, its sockets are gone:"
-ls "$dir" | grep -c '^vm3\.\(vhost\|vsock\)$' || true
+echo "vswd has ended with status $status"
 [ "$status" -eq 0 ]
+[ ! -e "$dir/vm3.vhost" ] && [ ! -e "$dir/vm3.vsock" ] && echo "and its sockets are gone"

@@ -98,21 +98,52 @@ is_polling(unsigned int lcore)
 	return lcore != rte_get_main_lcore() || rte_lcore_count() == 1;
 }
 
+/* The polling lcore with the fewest guests. */
+static unsigned int
+least_loaded(const unsigned int n_guests[RTE_MAX_LCORE])
+{
+	unsigned int lcore, best = RTE_MAX_LCORE;
+
+	RTE_LCORE_FOREACH(lcore)
+	{
+		if (is_polling(lcore) &&
+		    (best == RTE_MAX_LCORE || n_guests[lcore] < n_guests[best]))
+			best = lcore;
+	}
+	return best;
+}
+
+static unsigned int
+pinned_lcore(const struct vsw_guest_conf *guest)
+{
+	unsigned int lcore = (unsigned int)guest->lcore;
+
+	if (lcore >= RTE_MAX_LCORE || !rte_lcore_is_enabled(lcore) || !is_polling(lcore))
+		errx(EXIT_FAILURE,
+		     "--vm guest-cid=%u: lcore: lcore %u polls no guests; name one of the EAL's "
+		     "lcores (-l), not the main one unless it is alone",
+		     guest->cid, lcore);
+	return lcore;
+}
+
+/* Pinned guests first, then the others where there is room. */
 static void
 place_guests(struct vswd *vswd)
 {
+	unsigned int n_guests[RTE_MAX_LCORE] = {0};
 	struct vsw_conf *conf = &vswd->opt.conf;
-	unsigned int i = 0, lcore;
 
-	while (i < conf->n_guests) {
-		RTE_LCORE_FOREACH(lcore)
-		{
-			if (!is_polling(lcore) || i == conf->n_guests)
-				continue;
-			conf->guest[i].poll_loop = vswd->loop[lcore];
-			conf->guest[i].bridge_loop = vswd->loop[rte_get_main_lcore()];
-			i++;
-		}
+	for (unsigned int i = 0; i < 2 * conf->n_guests; i++) {
+		struct vsw_guest_conf *guest = &conf->guest[i % conf->n_guests];
+		bool is_pinned = guest->lcore != VSW_LCORE_ANY;
+		unsigned int lcore;
+
+		if (is_pinned != (i < conf->n_guests))
+			continue;
+		lcore = is_pinned ? pinned_lcore(guest) : least_loaded(n_guests);
+		n_guests[lcore]++;
+		guest->poll_loop = vswd->loop[lcore];
+		guest->bridge_loop = vswd->loop[rte_get_main_lcore()];
 	}
 }
 

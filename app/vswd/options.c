@@ -50,6 +50,10 @@ static const char help[] =
 	"                         connections to host port P go to PATH_P\n"
 	"    tx-buffer-size=N     receive window of each connection, bytes (default 262144)\n"
 	"    queue-size=N         longest ring the VMM may use (default: any)\n"
+	"    groups=A+B           guests that share a group reach each other by CID\n"
+	"                         (default: the group named default)\n"
+	"    hairpin=on|off       the guest reaches its own CID (default on)\n"
+	"    lcore=N              poll it on this lcore (default: the one with fewest guests)\n"
 	"  --idle=adaptive|poll   when nothing happens: sleep (default), or poll on, for\n"
 	"                         dedicated cores\n"
 	"  -h, --help             print this and exit\n"
@@ -238,7 +242,7 @@ options_parse(struct options *opt, int argc, char **argv)
 	/* librte_vhost tells of every message at INFO. First, so that the user's win. */
 	add_eal(opt, "--log-level=lib.vhost.*:warning");
 	add_eal(opt, "--log-level=lib.eal:warning");
-	add_eal(opt, "--log-level=lib.telemetry:warning");
+	add_eal(opt, "--log-level=lib.telemetry:error");
 	for (int i = 1; i < split; i++)
 		add_eal(opt, "%s", argv[i]);
 	parse_ours(opt, argc - split, argv + split);

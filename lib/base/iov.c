@@ -55,3 +55,37 @@ vsw_iov_copy_in(const struct iovec *iov, unsigned int n, const void *src, size_t
 	}
 	return done;
 }
+
+static size_t
+copy_to(uint8_t *dst, struct vsw_iov_cursor *src, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		size_t part = src->iov->iov_len - src->offset;
+
+		if (part > len - done)
+			part = len - done;
+		memcpy(dst + done, (const uint8_t *)src->iov->iov_base + src->offset, part);
+		done += part;
+		src->offset += part;
+		if (src->offset == src->iov->iov_len) {
+			src->iov++;
+			src->offset = 0;
+		}
+	}
+	return done;
+}
+
+size_t
+vsw_iov_copy(const struct iovec *iov, unsigned int n, struct vsw_iov_cursor *src, size_t len)
+{
+	size_t done = 0;
+
+	for (unsigned int i = 0; i < n && done < len; i++) {
+		size_t part = iov[i].iov_len < len - done ? iov[i].iov_len : len - done;
+
+		done += copy_to(iov[i].iov_base, src, part);
+	}
+	return done;
+}

@@ -28,4 +28,17 @@ size_t vsw_iov_copy_out(void *dst, const struct iovec *iov, unsigned int n, size
 /** Copy @p len bytes from @p src to the start of @p iov. @return bytes copied. */
 size_t vsw_iov_copy_in(const struct iovec *iov, unsigned int n, const void *src, size_t len);
 
+/** A position in an iovec array, which is left as it is. */
+struct vsw_iov_cursor {
+	const struct iovec *iov; /**< the entry that is next */
+	size_t offset;           /**< bytes of it that are behind */
+};
+
+/**
+ * Copy @p len bytes from @p src, which has as many and moves on, to @p iov[0..n).
+ * @return bytes copied: fewer than @p len only when @p iov is full.
+ */
+size_t vsw_iov_copy(const struct iovec *iov, unsigned int n, struct vsw_iov_cursor *src,
+		    size_t len);
+
 #endif /* VSW_IOV_H */

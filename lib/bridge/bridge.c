@@ -63,8 +63,7 @@ stream_create(struct vsw_bridge *bridge, const struct vsw_guest_conf *guest, int
 	stream->bridge = bridge;
 	stream->guest = guest;
 	stream->account = &bridge->guest[guest->id];
-	stream->last_loan = &stream->first_loan;
-	vsw_spill_init(&stream->spill);
+	vsw_backlog_init(&stream->backlog);
 	rte_timer_init(&stream->flush_timer);
 	if (vsw_loop_watch(bridge->loop, &stream->watch,
 			   EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) != 0) {
@@ -87,8 +86,8 @@ stream_destroy(struct vsw_bridge *bridge, struct vsw_stream *stream)
 		vsw_socket_close_silently(stream->watch.fd);
 	else
 		close(stream->watch.fd);
-	stream->account->spilled -= stream->spill.len;
-	vsw_spill_fini(&stream->spill);
+	stream->account->spilled -= stream->backlog.spill.len;
+	vsw_spill_fini(&stream->backlog.spill);
 	free(stream);
 }
 
@@ -307,7 +306,7 @@ on_recall(void *ctx, struct vsw_msg *msg)
 	struct vsw_stream *stream;
 
 	TAILQ_FOREACH (stream, &bridge->guest[msg->guest->id].streams, entry) {
-		if (stream->first_loan == NULL)
+		if (stream->backlog.first_loan == NULL)
 			continue;
 		vsw_stream_write(stream, true);
 		mark_dirty(bridge, stream);
@@ -371,7 +370,8 @@ abandon(struct vsw_bridge *bridge, struct vsw_stream *stream)
 {
 	struct vsw_msg *msg, *next;
 
-	for (msg = stream->first_loan; msg != NULL; msg = next) {
+	stream->account->spilled -= stream->backlog.spill.len;
+	for (msg = vsw_backlog_drop(&stream->backlog); msg != NULL; msg = next) {
 		next = msg->next;
 		vsw_msg_free(msg);
 	}

@@ -51,34 +51,22 @@ send_iov(int fd, struct iovec *iov, unsigned int n)
 void
 vsw_stream_lend(struct vsw_stream *stream, struct vsw_msg *msg)
 {
-	msg->next = NULL;
-	*stream->last_loan = msg;
-	stream->last_loan = &msg->next;
-	stream->n_loans++;
+	vsw_backlog_lend(&stream->backlog, msg);
 }
 
 static void
-return_loan(struct vsw_stream *stream, uint32_t len, int result)
+return_loans(struct vsw_stream *stream, struct vsw_msg *loans, int result)
 {
-	struct vsw_msg *msg = stream->first_loan;
+	while (loans != NULL) {
+		struct vsw_msg *msg = loans;
 
-	stream->first_loan = msg->next;
-	if (stream->first_loan == NULL)
-		stream->last_loan = &stream->first_loan;
-	stream->n_loans--;
-	if (stream->n_held > 0)
-		stream->n_held--;
-	msg->len = len;
-	msg->result = result;
-	msg->conn = stream->conn;
-	vsw_msg_reply(stream->guest->poll_loop, msg, VSW_MSG_WROTE);
-}
-
-static void
-drop_spill(struct vsw_stream *stream, size_t len)
-{
-	vsw_spill_drop(&stream->spill, len);
-	stream->account->spilled -= len;
+		loans = msg->next;
+		if (stream->n_held > 0)
+			stream->n_held--;
+		msg->result = result;
+		msg->conn = stream->conn;
+		vsw_msg_reply(stream->guest->poll_loop, msg, VSW_MSG_WROTE);
+	}
 }
 
 static void
@@ -104,84 +92,37 @@ static void
 die(struct vsw_stream *stream, int error)
 {
 	stream->is_dead = true;
-	drop_spill(stream, stream->spill.len);
-	while (stream->first_loan != NULL)
-		return_loan(stream, 0, -error);
+	stream->account->spilled -= stream->backlog.spill.len;
+	return_loans(stream, vsw_backlog_drop(&stream->backlog), -error);
 	note_hangup(stream);
 }
 
-/* @return true: go on; false: the socket is full, or dead. */
-static bool
-write_spill(struct vsw_stream *stream)
-{
-	struct iovec iov[64];
-	ssize_t len;
-
-	while (stream->spill.len > 0) {
-		len = send_iov(stream->watch.fd, iov, vsw_spill_peek(&stream->spill, iov, 64));
-		if (len < 0) {
-			if (errno != EAGAIN)
-				die(stream, errno);
-			return false;
-		}
-		drop_spill(stream, (size_t)len);
-		stream->notice_len += (uint32_t)len;
-	}
-	return true;
-}
-
-/* Gather as many loans as one call takes. */
-static unsigned int
-gather(const struct vsw_stream *stream, struct iovec iov[IOV_MAX])
-{
-	unsigned int n = 0;
-
-	for (const struct vsw_msg *msg = stream->first_loan; msg != NULL; msg = msg->next) {
-		if (n + msg->n_segs > IOV_MAX)
-			break;
-		for (unsigned int i = 0; i < msg->n_segs; i++)
-			iov[n++] = msg->segs[i];
-	}
-	return n;
-}
-
-/* The first len bytes of the loans have been written: whole ones go back, of the one in the
- * middle the rest stays first in line (its part is told with the rest). */
 static void
-settle_loans(struct vsw_stream *stream, size_t len)
+took(struct vsw_stream *stream, size_t len)
 {
-	while (stream->first_loan != NULL && len >= stream->first_loan->len) {
-		len -= stream->first_loan->len;
-		return_loan(stream, stream->first_loan->len, 0);
-	}
-	if (len > 0) {
-		struct vsw_msg *msg = stream->first_loan;
-		unsigned int first = vsw_iov_skip(msg->segs, msg->n_segs, len);
+	size_t spilled = stream->backlog.spill.len;
+	struct vsw_msg *loans = vsw_backlog_take(&stream->backlog, len);
 
-		for (unsigned int i = first; i < msg->n_segs; i++)
-			msg->segs[i - first] = msg->segs[i];
-		msg->n_segs -= first;
-		msg->len -= (uint32_t)len;
-		stream->notice_len += (uint32_t)len;
-	}
+	stream->account->spilled -= spilled - stream->backlog.spill.len;
+	return_loans(stream, loans, 0);
 }
 
+/* @return true: all is written; false: the socket is full, or dead. */
 static bool
-write_loans(struct vsw_stream *stream)
+write_backlog(struct vsw_stream *stream)
 {
 	static _Thread_local struct iovec iov[IOV_MAX];
-	ssize_t len;
 
-	while (stream->first_loan != NULL) {
-		unsigned int n = gather(stream, iov);
+	while (!vsw_backlog_is_empty(&stream->backlog)) {
+		unsigned int n = vsw_backlog_peek(&stream->backlog, iov, IOV_MAX);
+		ssize_t len = send_iov(stream->watch.fd, iov, n);
 
-		len = send_iov(stream->watch.fd, iov, n);
 		if (len < 0) {
 			if (errno != EAGAIN)
 				die(stream, errno);
 			return false;
 		}
-		settle_loans(stream, (size_t)len);
+		took(stream, (size_t)len);
 	}
 	return true;
 }
@@ -190,56 +131,62 @@ write_loans(struct vsw_stream *stream)
 static void
 hold_loans(struct vsw_stream *stream)
 {
-	vsw_count(&stream->account->counters, VSW_CTR_LOANS_HELD, stream->n_loans - stream->n_held);
-	stream->n_held = stream->n_loans;
+	unsigned int n_loans = stream->backlog.n_loans;
+
+	vsw_count(&stream->account->counters, VSW_CTR_LOANS_HELD, n_loans - stream->n_held);
+	stream->n_held = n_loans;
 }
 
 /* Copy loans behind the spill, so that they can go back. */
 static void
 spill_loans(struct vsw_stream *stream, bool force)
 {
-	while (stream->first_loan != NULL) {
-		struct vsw_msg *msg = stream->first_loan;
-		size_t len;
+	struct vsw_bridge_guest *account = stream->account;
 
-		if (!force && stream->account->spilled + msg->len > stream->guest->spill_budget) {
+	while (stream->backlog.first_loan != NULL) {
+		size_t before = stream->backlog.spill.len;
+		struct vsw_msg *msg;
+
+		if (!force && account->spilled + stream->backlog.first_loan->len >
+				      stream->guest->spill_budget) {
 			hold_loans(stream);
 			return;
 		}
-		len = vsw_spill_append(&stream->spill, msg->segs, msg->n_segs);
-		stream->account->spilled += len;
-		vsw_count(&stream->account->counters, VSW_CTR_SPILLED_BYTES, len);
-		if (len < msg->len) { /* no memory: the stream cannot be kept whole */
+		msg = vsw_backlog_spill(&stream->backlog);
+		account->spilled += stream->backlog.spill.len - before;
+		vsw_count(&account->counters, VSW_CTR_SPILLED_BYTES,
+			  stream->backlog.spill.len - before);
+		if (msg == NULL) { /* no memory: the stream cannot be kept whole */
 			die(stream, ENOMEM);
 			return;
 		}
-		return_loan(stream, 0, 0);
+		return_loans(stream, msg, 0);
 	}
 }
 
 bool
 vsw_stream_write(struct vsw_stream *stream, bool force_spill)
 {
-	size_t before = stream->spill.len;
-	uint32_t notice_before = stream->notice_len;
-	const struct vsw_msg *loan_before = stream->first_loan;
+	size_t spilled = stream->backlog.spill.len;
+	uint32_t unreported = stream->backlog.n_unreported;
+	const struct vsw_msg *first_loan = stream->backlog.first_loan;
 
 	if (stream->is_dead)
 		die(stream, EPIPE);
-	else if (!write_spill(stream) || !write_loans(stream))
+	else if (!write_backlog(stream))
 		spill_loans(stream, force_spill);
 	if (stream->shut_send && vsw_stream_is_flushed(stream)) {
 		stream->shut_send = false;
 		shutdown(stream->watch.fd, SHUT_WR);
 	}
-	return stream->spill.len < before || stream->notice_len != notice_before ||
-	       stream->first_loan != loan_before;
+	return stream->backlog.spill.len < spilled || stream->backlog.n_unreported != unreported ||
+	       stream->backlog.first_loan != first_loan;
 }
 
 bool
 vsw_stream_is_flushed(const struct vsw_stream *stream)
 {
-	return stream->first_loan == NULL && stream->spill.len == 0;
+	return vsw_backlog_is_empty(&stream->backlog);
 }
 
 void
@@ -272,16 +219,17 @@ vsw_stream_notify(struct vsw_stream *stream)
 {
 	struct vsw_msg *msg;
 
-	if (stream->conn == NULL || (stream->notice_len == 0 && stream->notice_flags == 0))
+	if (stream->conn == NULL ||
+	    (stream->backlog.n_unreported == 0 && stream->notice_flags == 0))
 		return true;
 	msg = vsw_msg_alloc(VSW_MSG_NOTICE);
 	if (msg == NULL)
 		return false;
 	msg->guest = stream->guest;
 	msg->conn = stream->conn;
-	msg->len = stream->notice_len;
+	msg->len = stream->backlog.n_unreported;
 	msg->flags = stream->notice_flags;
-	stream->notice_len = 0;
+	stream->backlog.n_unreported = 0;
 	stream->notice_flags = 0;
 	vsw_msg_send(stream->guest->poll_loop, msg);
 	return true;

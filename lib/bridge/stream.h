@@ -8,10 +8,10 @@
 
 #include <rte_timer.h>
 
+#include "vsw_backlog.h"
 #include "vsw_guest_conf.h"
 #include "vsw_loop.h"
 #include "vsw_stats.h"
-#include "spill.h"
 
 struct vsw_bridge;
 
@@ -30,14 +30,10 @@ struct vsw_stream {
 	struct vsw_bridge_guest *account;
 	void *conn; /* the poll role's; NULL: nobody is to be told anything */
 
-	struct vsw_msg *first_loan, **last_loan; /* WRITEs that wait, in order */
-	unsigned int n_loans;
-	unsigned int n_held;    /* of them: counted as held */
-	struct vsw_spill spill; /* before them */
-
-	uint32_t notice_len; /* what the next NOTICE says */
-	uint8_t notice_flags;
-	bool told_readable; /* the poll role reads until it is told DRAINED */
+	struct vsw_backlog backlog; /* what the host has not taken */
+	unsigned int n_held;        /* of its loans: counted as held */
+	uint8_t notice_flags;       /* what the next NOTICE says */
+	bool told_readable;         /* the poll role reads until it is told DRAINED */
 	bool told_hangup;
 	bool read_hangup;             /* an end of file is in the socket, or on its way */
 	bool was_refused;             /* CLOSE came before ACCEPT */

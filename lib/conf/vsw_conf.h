@@ -17,15 +17,22 @@
 /** Room for the sentence about a mistake. */
 #define VSW_CONF_ERROR_SIZE 4096
 
+/** Names of groups in all guests together, and their length with the final NUL. */
+#define VSW_CONF_GROUPS_MAX 4096
+#define VSW_CONF_GROUP_NAME_SIZE 64
+
 struct vsw_conf {
 	unsigned int n_guests;
 	struct vsw_guest_conf guest[VSW_GUESTS_MAX]; /**< ids are their places here */
+
+	unsigned int n_groups;
+	char group_name[VSW_CONF_GROUPS_MAX][VSW_CONF_GROUP_NAME_SIZE]; /**< by number */
 };
 
 /**
  * Add the guest of a `--vm` argument: `key=value,key=value,...`. Keys, each in two
  * spellings: guest-cid (3 if absent), socket, uds-path (both required), tx-buffer-size,
- * queue-size.
+ * queue-size, groups (`a+b`; "default" if absent), hairpin (on, off), lcore.
  *
  * @param error out: the sentence, when it fails.
  * @return 0 or -EINVAL.

@@ -1,4 +1,38 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Where this sits: step 6 of doc/guides/walk, vsw_conn_input().
+ *
+ * The states, what they take from the guest, and how they are left. Everything ends in CLOSED
+ * through end(); a RST from the guest, TIMEOUT, ABORT, SUPERSEDED and GUEST_GONE do so in any
+ * state and are left out below.
+ *
+ *   OPENING      The guest's REQUEST is with the far end. Nothing but credit is expected; data
+ *                or a SHUTDOWN before our RESPONSE is against the protocol.
+ *                -> ESTABLISHED by FAR_OPENED (RESPONSE pending)
+ *                -> CLOSED by FAR_REFUSED or FAR_RESET (RST pending)
+ *   REQUESTING   REQUEST is pending: what the guest sends is about an older connection of the
+ *                same ports, and ignored. Then it is told: only a RESPONSE and credit are
+ *                expected.
+ *                -> ESTABLISHED by RESPONSE (ACCEPT)
+ *                -> CLOSED by RST, which the far end sees as a refusal
+ *   ESTABLISHED  Data, credit and SHUTDOWN in both directions, each half closing alone.
+ *                -> CLOSED when the guest has shut down both directions of a host stream: RST
+ *                   pending at once, the bridge flushes (Firecracker keeps the guest waiting
+ *                   and then throws bytes away)
+ *                -> CLOSED by data beyond the window or after SHUTDOWN(SEND) (RST pending)
+ *   CLOSED       All that can be left is a RST for the guest, which SUPERSEDED and GUEST_GONE
+ *                take back.
+ *
+ * With a far guest a SHUTDOWN of both directions closes nothing: it is passed on, and the RST
+ * by which that guest agrees (after its application has read what is on its way) comes back
+ * as FAR_RESET. So the pair of ports stays taken on both sides until both have let go.
+ *
+ * A guest that was told that the far end is gone and that has read everything must close: it
+ * has 8 s from then (ARM_CLOSE), as Linux gives its peers.
+ *
+ * Where a host stream ends as a whole (far_shut is both), it is let go at once: what the guest
+ * still sends is dropped and counted as taken, since nobody is there to read it.
+ */
 #include "vsw_conn.h"
 
 #include <string.h>
@@ -7,8 +41,6 @@
 #include "credit.h"
 
 #define BIT(op) ((uint16_t)(1u << (op)))
-
-#define END_ACTIONS (VSW_CONN_ACT_REMOVE | VSW_CONN_ACT_DISARM)
 
 const char *
 vsw_conn_state_str(enum vsw_conn_state state)
@@ -45,8 +77,8 @@ vsw_conn_init_from_guest(struct vsw_conn *conn, const struct vsw_pkt *request, u
 	conn->side = VSW_SIDE_INI;
 	conn->state = VSW_CONN_OPENING;
 	conn->far_open = true;
-	conn->buf_alloc = buf_alloc;
-	vsw_credit_update(conn, request);
+	vsw_conn_far_credit(conn, buf_alloc, 0);
+	vsw_credit_from_guest(conn, request);
 }
 
 void
@@ -61,8 +93,16 @@ vsw_conn_init_to_guest(struct vsw_conn *conn, uint32_t guest_cid, uint32_t guest
 	conn->side = VSW_SIDE_TGT;
 	conn->state = VSW_CONN_REQUESTING;
 	conn->far_open = true;
-	conn->buf_alloc = buf_alloc;
+	vsw_conn_far_credit(conn, buf_alloc, 0);
 	conn->pending = BIT(VSW_OP_REQUEST);
+}
+
+/* A guest that was never asked (REQUEST still pending) has nothing to say and nothing to be
+ * reset. */
+static bool
+guest_knows(const struct vsw_conn *conn)
+{
+	return !(conn->pending & BIT(VSW_OP_REQUEST));
 }
 
 static uint32_t
@@ -81,9 +121,10 @@ end(struct vsw_conn *conn, enum vsw_conn_reason reason, bool tell)
 	conn->reason = reason;
 	conn->probing = false;
 	conn->pending = tell ? BIT(VSW_OP_RST) : 0;
-	return close_far(conn) | END_ACTIONS;
+	return close_far(conn) | VSW_CONN_ACT_REMOVE | VSW_CONN_ACT_DISARM;
 }
 
+/* What the far end has shut down before is told now. */
 static void
 establish(struct vsw_conn *conn)
 {
@@ -99,22 +140,20 @@ is_over_for_guest(const struct vsw_conn *conn)
 }
 
 static uint32_t
-take_payload(struct vsw_conn *conn, const struct vsw_pkt *pkt)
+take_payload(struct vsw_conn *conn, uint32_t len)
 {
-	uint32_t in_flight = conn->from_guest_cnt - conn->fwd_cnt;
-
 	if (conn->guest_shut & VSW_SHUTDOWN_SEND)
 		return end(conn, VSW_CONN_REASON_PROTOCOL, true);
-	if (pkt->len > conn->buf_alloc || in_flight > conn->buf_alloc - pkt->len)
+	if (len > conn->granted - conn->from_guest_cnt)
 		return end(conn, VSW_CONN_REASON_CREDIT, true);
-	if (pkt->len == 0)
+	if (len == 0)
 		return 0;
-	conn->from_guest_cnt += pkt->len;
-	if (conn->far_shut & VSW_SHUTDOWN_RCV) {
-		conn->fwd_cnt += pkt->len;
-		return 0;
-	}
-	return VSW_CONN_ACT_DELIVER;
+	conn->from_guest_cnt += len;
+	if (!(conn->far_shut & VSW_SHUTDOWN_RCV))
+		return VSW_CONN_ACT_DELIVER;
+	if (!vsw_conn_is_sibling(conn))
+		vsw_credit_taken(conn, len);
+	return 0;
 }
 
 static uint32_t
@@ -124,8 +163,12 @@ take_shutdown(struct vsw_conn *conn, uint32_t flags)
 	uint32_t act = 0;
 
 	conn->guest_shut |= news;
-	if (conn->guest_shut == VSW_SHUTDOWN_BOTH)
+	if (news & VSW_SHUTDOWN_RCV)
+		conn->probing = false;
+	if (conn->guest_shut == VSW_SHUTDOWN_BOTH && !vsw_conn_is_sibling(conn))
 		return end(conn, VSW_CONN_REASON_GUEST_CLOSED, true);
+	if (!conn->far_open)
+		return 0;
 	if (news & VSW_SHUTDOWN_SEND)
 		act |= VSW_CONN_ACT_SHUT_SEND;
 	if (news & VSW_SHUTDOWN_RCV)
@@ -134,21 +177,41 @@ take_shutdown(struct vsw_conn *conn, uint32_t flags)
 }
 
 static uint32_t
+take_credit_request(struct vsw_conn *conn)
+{
+	if (vsw_conn_is_sibling(conn))
+		return VSW_CONN_ACT_ASK_CREDIT;
+	conn->pending |= BIT(VSW_OP_CREDIT_UPDATE);
+	return 0;
+}
+
+static uint32_t
 input_established(struct vsw_conn *conn, const struct vsw_pkt *pkt)
 {
 	switch (pkt->op) {
 	case VSW_OP_RW:
-		return take_payload(conn, pkt);
+		return take_payload(conn, pkt->len);
 	case VSW_OP_SHUTDOWN:
 		return take_shutdown(conn, pkt->flags);
 	case VSW_OP_CREDIT_REQUEST:
-		conn->pending |= BIT(VSW_OP_CREDIT_UPDATE);
-		return 0;
+		return take_credit_request(conn);
 	case VSW_OP_CREDIT_UPDATE:
-		return 0;
+		return vsw_conn_is_sibling(conn) ? VSW_CONN_ACT_TELL_CREDIT : 0;
 	default:
 		return VSW_CONN_ACT_UNEXPECTED;
 	}
+}
+
+static uint32_t
+input_rst(struct vsw_conn *conn)
+{
+	enum vsw_conn_reason reason = VSW_CONN_REASON_GUEST_RESET;
+
+	if (conn->state == VSW_CONN_REQUESTING)
+		reason = VSW_CONN_REASON_REFUSED_BY_GUEST;
+	else if (conn->far_shut_told == VSW_SHUTDOWN_BOTH)
+		reason = VSW_CONN_REASON_FAR_CLOSED;
+	return end(conn, reason, false);
 }
 
 uint32_t
@@ -159,14 +222,12 @@ vsw_conn_input(struct vsw_conn *conn, const struct vsw_pkt *pkt)
 
 	if (conn->state == VSW_CONN_CLOSED)
 		return 0;
+	if (!guest_knows(conn))
+		return VSW_CONN_ACT_UNEXPECTED;
 	was_over = is_over_for_guest(conn);
-	vsw_credit_update(conn, pkt);
+	vsw_credit_from_guest(conn, pkt);
 	if (pkt->op == VSW_OP_RST)
-		return end(conn,
-			   conn->state == VSW_CONN_REQUESTING ? VSW_CONN_REASON_REFUSED_BY_GUEST
-			   : conn->far_shut_told == VSW_SHUTDOWN_BOTH ? VSW_CONN_REASON_FAR_CLOSED
-								      : VSW_CONN_REASON_GUEST_RESET,
-			   false);
+		return input_rst(conn);
 
 	if (conn->state == VSW_CONN_ESTABLISHED) {
 		act = input_established(conn, pkt);
@@ -176,7 +237,7 @@ vsw_conn_input(struct vsw_conn *conn, const struct vsw_pkt *pkt)
 	}
 	if (conn->state == VSW_CONN_REQUESTING && pkt->op == VSW_OP_RESPONSE) {
 		establish(conn);
-		return VSW_CONN_ACT_ACCEPT | VSW_CONN_ACT_DISARM;
+		return (conn->far_open ? VSW_CONN_ACT_ACCEPT : 0) | VSW_CONN_ACT_DISARM;
 	}
 	if (pkt->op == VSW_OP_CREDIT_UPDATE || pkt->op == VSW_OP_CREDIT_REQUEST)
 		return 0;
@@ -194,6 +255,15 @@ on_far_opened(struct vsw_conn *conn)
 }
 
 static uint32_t
+on_far_refused(struct vsw_conn *conn)
+{
+	if (conn->state != VSW_CONN_OPENING)
+		return 0;
+	conn->far_open = false;
+	return end(conn, VSW_CONN_REASON_REFUSED_BY_FAR, true);
+}
+
+static uint32_t
 on_far_shut(struct vsw_conn *conn, uint8_t what)
 {
 	if ((conn->far_shut & what) == what)
@@ -201,53 +271,82 @@ on_far_shut(struct vsw_conn *conn, uint8_t what)
 	conn->far_shut |= what;
 	if (conn->state == VSW_CONN_ESTABLISHED)
 		conn->pending |= BIT(VSW_OP_SHUTDOWN);
-	return conn->far_shut == VSW_SHUTDOWN_BOTH ? close_far(conn) : 0;
+	if (conn->far_shut == VSW_SHUTDOWN_BOTH && !vsw_conn_is_sibling(conn))
+		return close_far(conn);
+	return 0;
+}
+
+static uint32_t
+on_far_took(struct vsw_conn *conn, uint32_t n)
+{
+	vsw_credit_taken(conn, n);
+	if (vsw_credit_is_news(conn))
+		conn->pending |= BIT(VSW_OP_CREDIT_UPDATE);
+	return 0;
+}
+
+static uint32_t
+on_far_reset(struct vsw_conn *conn)
+{
+	enum vsw_conn_reason reason = VSW_CONN_REASON_FAR_RESET;
+
+	if (conn->state == VSW_CONN_OPENING)
+		reason = VSW_CONN_REASON_REFUSED_BY_FAR;
+	else if (conn->guest_shut == VSW_SHUTDOWN_BOTH)
+		reason = VSW_CONN_REASON_GUEST_CLOSED;
+	return end(conn, reason, guest_knows(conn));
 }
 
 static uint32_t
 on_timeout(struct vsw_conn *conn)
 {
-	switch (conn->state) {
-	case VSW_CONN_OPENING:
-		return end(conn, VSW_CONN_REASON_REQUEST_TIMEOUT, true);
-	case VSW_CONN_REQUESTING:
-		return end(conn, VSW_CONN_REASON_REQUEST_TIMEOUT,
-			   !(conn->pending & BIT(VSW_OP_REQUEST)));
-	default:
+	if (conn->state == VSW_CONN_ESTABLISHED)
 		return end(conn, VSW_CONN_REASON_CLOSE_TIMEOUT, true);
-	}
+	return end(conn, VSW_CONN_REASON_REQUEST_TIMEOUT, guest_knows(conn));
+}
+
+/* Of a far guest; to one that does not know of the connection they mean nothing. */
+static uint32_t
+pass_on(struct vsw_conn *conn, enum vsw_pkt_op op)
+{
+	if (conn->state == VSW_CONN_ESTABLISHED)
+		conn->pending |= BIT(op);
+	return 0;
 }
 
 uint32_t
 vsw_conn_event(struct vsw_conn *conn, enum vsw_conn_event ev, uint32_t n)
 {
-	if (conn->state == VSW_CONN_CLOSED)
+	if (conn->state == VSW_CONN_CLOSED) {
+		if (ev == VSW_CONN_EV_SUPERSEDED || ev == VSW_CONN_EV_GUEST_GONE)
+			conn->pending = 0;
 		return 0;
+	}
 	switch (ev) {
 	case VSW_CONN_EV_FAR_OPENED:
 		return on_far_opened(conn);
 	case VSW_CONN_EV_FAR_REFUSED:
-		conn->far_open = false;
-		return end(conn, VSW_CONN_REASON_REFUSED_BY_FAR, true);
+		return on_far_refused(conn);
 	case VSW_CONN_EV_FAR_TOOK:
-		conn->fwd_cnt += n;
-		if (vsw_credit_is_news(conn))
-			conn->pending |= BIT(VSW_OP_CREDIT_UPDATE);
-		return 0;
+		return on_far_took(conn, n);
 	case VSW_CONN_EV_FAR_EOF:
 		return on_far_shut(conn, VSW_SHUTDOWN_SEND);
 	case VSW_CONN_EV_FAR_GONE:
 		return on_far_shut(conn, VSW_SHUTDOWN_RCV);
+	case VSW_CONN_EV_FAR_CREDIT_UPDATE:
+		return pass_on(conn, VSW_OP_CREDIT_UPDATE);
+	case VSW_CONN_EV_FAR_CREDIT_REQUEST:
+		return pass_on(conn, VSW_OP_CREDIT_REQUEST);
+	case VSW_CONN_EV_FAR_RESET:
+		return on_far_reset(conn);
 	case VSW_CONN_EV_TIMEOUT:
 		return on_timeout(conn);
 	case VSW_CONN_EV_PROBE:
-		if (conn->probing && conn->state == VSW_CONN_ESTABLISHED)
-			conn->pending |= BIT(VSW_OP_CREDIT_REQUEST);
-		return 0;
+		return conn->probing ? pass_on(conn, VSW_OP_CREDIT_REQUEST) : 0;
 	case VSW_CONN_EV_SUPERSEDED:
 		return end(conn, VSW_CONN_REASON_SUPERSEDED, false);
 	case VSW_CONN_EV_ABORT:
-		return end(conn, VSW_CONN_REASON_ABORTED, true);
+		return end(conn, VSW_CONN_REASON_ABORTED, guest_knows(conn));
 	case VSW_CONN_EV_GUEST_GONE:
 		return end(conn, VSW_CONN_REASON_GUEST_GONE, false);
 	default:
@@ -307,7 +406,8 @@ vsw_conn_data_packet(struct vsw_conn *conn, uint32_t len, struct vsw_pkt *pkt)
 bool
 vsw_conn_stalled(struct vsw_conn *conn)
 {
-	if (conn->probing || conn->state != VSW_CONN_ESTABLISHED)
+	if (conn->probing || conn->state != VSW_CONN_ESTABLISHED ||
+	    (conn->guest_shut & VSW_SHUTDOWN_RCV))
 		return false;
 	conn->probing = true;
 	conn->pending |= BIT(VSW_OP_CREDIT_REQUEST);

@@ -1,9 +1,88 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Credit. All counters run free modulo 2^32, so positions are compared by their distances
+ * from a third one, never with each other; no distance is trusted that the guest could have
+ * chosen: one that is too long to be true counts as none.
+ *
+ * From the guest, `granted` is the furthest position that any window ever allowed. For a host
+ * stream it is just fwd_cnt + buf_alloc. A far guest may shrink its window while bytes sent
+ * under the old one are on their way; those must not get their sender reset.
+ *
+ * To the guest, unread packets are counted beside bytes, because newer Linux guests charge
+ * SKB_TRUESIZE(0) = 576 bytes for each, whatever its length. The guest tells only how many
+ * bytes it has read, so we remember up to VSW_CONN_MARKS positions with the packets before
+ * each. A mark covers a sixteenth of the packets that the window admits: then sixteen marks
+ * always suffice, and the error, packets that count as unread although they were read, stays
+ * below that. With sixteen packets or fewer there is none. While a window changes its size the
+ * error may be greater, but what has been read as a whole counts as nothing.
+ */
 #include "credit.h"
+
 #include "vsw_base.h"
 
-#define SKB_COST 576
+/* Linux' SKB_TRUESIZE(0). */
+#define PACKET_COST 576
+/* Not filled to the brim: a sixteenth is left for kernels whose skb is a little larger. */
+#define SPARE_FRACTION 16
+
+/*
+ * A CREDIT_UPDATE for every quarter of the window: the guest, which stalls when all is used,
+ * hears of room long before, and a 64 KiB packet costs at most one.
+ */
 #define NEWS_FRACTION 4
+
+static void
+set_window(struct vsw_conn *conn, uint32_t buf_alloc, uint32_t fwd_cnt)
+{
+	/* Half the circle is as far ahead as a position can be told from one behind. */
+	uint32_t edge = fwd_cnt + vsw_min_u32(buf_alloc, INT32_MAX);
+
+	conn->buf_alloc = buf_alloc;
+	conn->fwd_cnt = fwd_cnt;
+	if ((int32_t)(edge - conn->granted) > 0)
+		conn->granted = edge;
+}
+
+void
+vsw_conn_far_credit(struct vsw_conn *conn, uint32_t buf_alloc, uint32_t fwd_cnt)
+{
+	/* As below: a count that moves back, or takes what did not come, is none. */
+	if (conn->from_guest_cnt - fwd_cnt > conn->from_guest_cnt - conn->fwd_cnt)
+		fwd_cnt = conn->fwd_cnt;
+	set_window(conn, buf_alloc, fwd_cnt);
+}
+
+void
+vsw_credit_taken(struct vsw_conn *conn, uint32_t n)
+{
+	set_window(conn, conn->buf_alloc, conn->fwd_cnt + n);
+}
+
+bool
+vsw_credit_is_news(const struct vsw_conn *conn)
+{
+	uint32_t untold = conn->fwd_cnt - conn->fwd_cnt_told;
+
+	return conn->state == VSW_CONN_ESTABLISHED && !(conn->guest_shut & VSW_SHUTDOWN_SEND) &&
+	       untold != 0 && untold >= conn->buf_alloc / NEWS_FRACTION;
+}
+
+static uint32_t
+max_unread(const struct vsw_conn *conn)
+{
+	uint32_t n = conn->peer_buf_alloc / PACKET_COST;
+
+	n -= n / SPARE_FRACTION;
+	if (n > UINT16_MAX)
+		return UINT16_MAX;
+	return n > 0 ? n : 1;
+}
+
+static uint32_t
+unread_bytes(const struct vsw_conn *conn)
+{
+	return conn->to_guest_cnt - conn->peer_fwd_cnt;
+}
 
 static void
 retire_marks(struct vsw_conn *conn)
@@ -11,7 +90,7 @@ retire_marks(struct vsw_conn *conn)
 	while (conn->n_marks > 0) {
 		const struct vsw_conn_mark *mark = &conn->mark[conn->first_mark];
 
-		if ((int32_t)(conn->peer_fwd_cnt - mark->end_cnt) < 0)
+		if (conn->to_guest_cnt - mark->end_cnt < unread_bytes(conn))
 			return;
 		conn->n_unread -= mark->n_packets;
 		conn->first_mark = (conn->first_mark + 1) % VSW_CONN_MARKS;
@@ -20,66 +99,71 @@ retire_marks(struct vsw_conn *conn)
 }
 
 void
-vsw_credit_update(struct vsw_conn *conn, const struct vsw_pkt *pkt)
+vsw_credit_from_guest(struct vsw_conn *conn, const struct vsw_pkt *pkt)
 {
-	conn->peer_buf_alloc = pkt->buf_alloc;
-	if (conn->to_guest_cnt - pkt->fwd_cnt > conn->to_guest_cnt - conn->peer_fwd_cnt)
-		return; /* moves back, or acknowledges what was not sent */
-	conn->peer_fwd_cnt = pkt->fwd_cnt;
-	retire_marks(conn);
-	if (vsw_conn_window(conn).bytes > 0 && vsw_conn_window(conn).packets > 0)
-		conn->probing = false;
-}
+	struct vsw_conn_window window;
 
-bool
-vsw_credit_is_news(const struct vsw_conn *conn)
-{
-	return conn->state == VSW_CONN_ESTABLISHED && !(conn->guest_shut & VSW_SHUTDOWN_SEND) &&
-	       conn->fwd_cnt - conn->fwd_cnt_told >= conn->buf_alloc / NEWS_FRACTION &&
-	       conn->fwd_cnt != conn->fwd_cnt_told;
+	conn->peer_buf_alloc = pkt->buf_alloc;
+	/* A count that moves back, or acknowledges what was not sent, is none. */
+	if (conn->to_guest_cnt - pkt->fwd_cnt <= unread_bytes(conn)) {
+		conn->peer_fwd_cnt = pkt->fwd_cnt;
+		retire_marks(conn);
+	}
+	window = vsw_conn_window(conn);
+	if (window.bytes > 0 && window.packets > 0)
+		conn->probing = false;
 }
 
 struct vsw_conn_window
 vsw_conn_window(const struct vsw_conn *conn)
 {
-	uint32_t in_flight = conn->to_guest_cnt - conn->peer_fwd_cnt;
-	uint32_t max_packets = conn->peer_buf_alloc / SKB_COST;
-	struct vsw_conn_window w = {0, 0};
+	uint64_t in_flight = (uint64_t)unread_bytes(conn) + conn->reserved;
+	struct vsw_conn_window window = {0, 0};
 
 	if (conn->state != VSW_CONN_ESTABLISHED || (conn->guest_shut & VSW_SHUTDOWN_RCV))
-		return w;
-	max_packets = max_packets > 9 ? max_packets - 8 : 1;
+		return window;
 	if (in_flight < conn->peer_buf_alloc)
-		w.bytes = conn->peer_buf_alloc - in_flight;
-	if (conn->n_unread < max_packets)
-		w.packets = max_packets - conn->n_unread;
-	return w;
+		window.bytes = conn->peer_buf_alloc - (uint32_t)in_flight;
+	if (conn->n_unread < max_unread(conn))
+		window.packets = max_unread(conn) - conn->n_unread;
+	return window;
 }
 
 void
 vsw_conn_reserve(struct vsw_conn *conn, uint32_t bytes)
 {
-	conn->to_guest_cnt += bytes;
+	conn->reserved += bytes;
 }
 
 void
-vsw_conn_unreserve(struct vsw_conn *conn, uint32_t reserved, uint32_t sent)
+vsw_conn_unreserve(struct vsw_conn *conn, uint32_t bytes)
 {
-	conn->to_guest_cnt -= reserved - sent;
+	conn->reserved -= bytes;
+}
+
+/* The newest mark, if it may cover one packet more, or a new one. A window that has shrunk
+ * may have left too many small marks: then the newest takes more than its share. */
+static struct vsw_conn_mark *
+open_mark(struct vsw_conn *conn)
+{
+	struct vsw_conn_mark *mark =
+		&conn->mark[(conn->first_mark + conn->n_marks - 1u) % VSW_CONN_MARKS];
+	uint32_t share = (max_unread(conn) + VSW_CONN_MARKS - 1) / VSW_CONN_MARKS;
+
+	if (conn->n_marks > 0 && (mark->n_packets < share || conn->n_marks == VSW_CONN_MARKS))
+		return mark;
+	mark = &conn->mark[(conn->first_mark + conn->n_marks++) % VSW_CONN_MARKS];
+	mark->n_packets = 0;
+	return mark;
 }
 
 void
 vsw_credit_sent(struct vsw_conn *conn, uint32_t len)
 {
-	uint8_t last;
+	struct vsw_conn_mark *mark = open_mark(conn);
 
-	if (conn->n_marks < VSW_CONN_MARKS) {
-		last = (conn->first_mark + conn->n_marks++) % VSW_CONN_MARKS;
-		conn->mark[last].n_packets = 0;
-	} else {
-		last = (conn->first_mark + conn->n_marks - 1) % VSW_CONN_MARKS;
-	}
-	conn->mark[last].end_cnt = conn->to_guest_cnt;
-	conn->mark[last].n_packets++;
+	conn->to_guest_cnt += len;
+	mark->end_cnt = conn->to_guest_cnt;
+	mark->n_packets++;
 	conn->n_unread++;
 }

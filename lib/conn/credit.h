@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Credit bookkeeping of a connection; private to lib/conn. */
+/* Credit of a connection in both directions; private to lib/conn. */
 #ifndef VSW_CREDIT_H
 #define VSW_CREDIT_H
 
 #include "vsw_conn.h"
 
-void vsw_credit_update(struct vsw_conn *conn, const struct vsw_pkt *pkt);
+/* Take the guest's window from a packet of it. */
+void vsw_credit_from_guest(struct vsw_conn *conn, const struct vsw_pkt *pkt);
+/* The host stream took n bytes of the guest. */
+void vsw_credit_taken(struct vsw_conn *conn, uint32_t n);
+/* Enough was taken since the guest was last told, that it should be told now. */
 bool vsw_credit_is_news(const struct vsw_conn *conn);
+/* A packet of len bytes goes to the guest. */
 void vsw_credit_sent(struct vsw_conn *conn, uint32_t len);
 
-#endif
+#endif /* VSW_CREDIT_H */

@@ -1,32 +1,37 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file
- * A vsock connection: its state machine, its credit in both directions, and the table in
- * which a guest's connections are found. Pure: packets and events go in, actions come out;
- * no I/O, no callbacks, no clock, no DPDK.
+ * A vsock connection: its state machine and its credit in both directions. Pure: packets and
+ * events go in, actions come out; no I/O, no callbacks, no clock, no DPDK.
  *
- * A connection is one guest's end of a conversation. Its other end is *far*: a host stream
- * (or, for siblings, another guest, whose own connection then sees this one as far).
- * Who asked for it is its side: INI, the guest did; TGT, the far end did.
+ * A connection is one guest's end of a conversation. Its other end is *far*: a host stream,
+ * or another guest, whose own connection object then sees this one as far. Who asked for it
+ * is its side: INI, the guest did; TGT, the far end did.
  *
  *   action mask = vsw_conn_input(conn, &pkt)         a packet from the guest
  *   action mask = vsw_conn_event(conn, ev, n)        something happened at the far end
- *   vsw_conn_next_packet(conn, &pkt)                 what the guest has to be told next
+ *   vsw_conn_next_packet(conn, &pkt, &act)           what the guest has to be told next
  *
  * The caller performs the actions of a mask in the order of the table below. What the guest
  * must be told is not an action but stays in the connection (`pending`) until the guest has
  * a receive buffer: it is bounded by itself, and later news overwrites older.
  *
+ * The two kinds of far end differ in who speaks for them. A host stream knows nothing of
+ * vsock: the connection grants the guest its window and answers it. A far guest speaks for
+ * itself: its window, its requests and its goodbyes pass through, and the connection only
+ * keeps watch (vsw_conn_far_credit(), the events FAR_CREDIT_*, FAR_RESET).
+ *
  * Sources: virtio 1.2, 5.10.6; net/vmw_vsock/virtio_transport_common.c of Linux for what
  * guests do; the peers' bugs in doc/guides/protocol.
  *
- * Thread-safety: a connection and its table belong to the lcore that owns the guest.
+ * Thread-safety: a connection belongs to the lcore that owns the guest.
  */
 #ifndef VSW_CONN_H
 #define VSW_CONN_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "vsw_packet.h"
 
@@ -40,7 +45,7 @@ enum vsw_conn_side {
 	X(OPENING, "opening")       /* INI: waiting for the far end */                             \
 	X(REQUESTING, "requesting") /* TGT: waiting for the guest */                               \
 	X(ESTABLISHED, "established")                                                              \
-	X(CLOSED, "closed") /* nothing but a RST may be pending; not in the table */
+	X(CLOSED, "closed") /* nothing but a RST may be pending */
 
 enum vsw_conn_state {
 #define X(name, text) VSW_CONN_##name,
@@ -52,10 +57,13 @@ enum vsw_conn_state {
 /** What can happen at the far end or to the clock. `n` is the argument of vsw_conn_event(). */
 #define VSW_CONN_EVENT_TABLE(X)                                                                    \
 	X(FAR_OPENED, "the far end took the guest's request")                                      \
-	X(FAR_REFUSED, "the far end did not")                                                      \
-	X(FAR_TOOK, "n bytes of the guest have left the switch")                                   \
+	X(FAR_REFUSED, "the far end did not, and is not there")                                    \
+	X(FAR_TOOK, "n bytes of the guest have left the switch; host streams only")                \
 	X(FAR_EOF, "the far end sends no more, and all it sent was given to the guest")            \
 	X(FAR_GONE, "the far end receives no more")                                                \
+	X(FAR_CREDIT_UPDATE, "the far guest tells its window, see vsw_conn_far_credit()")          \
+	X(FAR_CREDIT_REQUEST, "the far guest asks for the guest's window")                         \
+	X(FAR_RESET, "the far guest has reset the connection, or is gone")                         \
 	X(TIMEOUT, "the timer that an action armed has run out")                                   \
 	X(PROBE, "the credit probe timer has run out")                                             \
 	X(SUPERSEDED, "the guest reuses the pair of ports: it has forgotten this connection")      \
@@ -69,17 +77,18 @@ enum vsw_conn_event {
 		VSW_CONN_N_EVENTS
 };
 
-/** What the caller has to do, in this order. */
+/** What the caller has to do, in this order. The far end is told nothing after CLOSE_FAR. */
 #define VSW_CONN_ACT_DELIVER 0x001u     /**< give the packet's payload to the far end */
 #define VSW_CONN_ACT_ACCEPT 0x002u      /**< tell the far end that the guest accepted */
-#define VSW_CONN_ACT_SHUT_SEND 0x004u   /**< tell the far end: the guest sends no more */
-#define VSW_CONN_ACT_SHUT_RECV 0x008u   /**< tell the far end: the guest receives no more */
-#define VSW_CONN_ACT_CLOSE_FAR 0x010u   /**< let go of the far end, flushing what it was given */
-#define VSW_CONN_ACT_ARM_REQUEST 0x020u /**< (re)start the timer: VSW_REQUEST_TIMEOUT_MS */
-#define VSW_CONN_ACT_ARM_CLOSE 0x040u   /**< (re)start the timer: VSW_CLOSE_TIMEOUT_MS */
-#define VSW_CONN_ACT_DISARM 0x080u      /**< stop the timer */
-#define VSW_CONN_ACT_REMOVE 0x100u      /**< take it out of the table: the ports are free */
-#define VSW_CONN_ACT_UNEXPECTED 0x200u  /**< count a packet that means nothing in its state */
+#define VSW_CONN_ACT_TELL_CREDIT 0x004u /**< tell the far guest the guest's window */
+#define VSW_CONN_ACT_ASK_CREDIT 0x008u  /**< ask the far guest for its window */
+#define VSW_CONN_ACT_SHUT_SEND 0x010u   /**< tell the far end: the guest sends no more */
+#define VSW_CONN_ACT_SHUT_RECV 0x020u   /**< tell the far end: the guest receives no more */
+#define VSW_CONN_ACT_CLOSE_FAR 0x040u   /**< let go of the far end, flushing what it was given */
+#define VSW_CONN_ACT_ARM_CLOSE 0x080u   /**< (re)start the timer: VSW_CLOSE_TIMEOUT_MS */
+#define VSW_CONN_ACT_DISARM 0x100u      /**< stop the timer */
+#define VSW_CONN_ACT_REMOVE 0x200u      /**< it is over: its ports are free once the guest knows */
+#define VSW_CONN_ACT_UNEXPECTED 0x400u  /**< count a packet that means nothing in its state */
 
 /** Why a connection ended, for counters and logs; set when it becomes CLOSED. */
 #define VSW_CONN_REASON_TABLE(X)                                                                   \
@@ -87,6 +96,7 @@ enum vsw_conn_event {
 	X(GUEST_CLOSED, "closed by the guest")                                                     \
 	X(GUEST_RESET, "reset by the guest")                                                       \
 	X(FAR_CLOSED, "closed by the far end, acknowledged by the guest")                          \
+	X(FAR_RESET, "reset by the far guest")                                                     \
 	X(REFUSED_BY_GUEST, "refused by the guest")                                                \
 	X(REFUSED_BY_FAR, "refused by the far end")                                                \
 	X(REQUEST_TIMEOUT, "request without an answer")                                            \
@@ -111,11 +121,11 @@ struct vsw_conn {
 	/* Set once at creation. */
 	uint32_t guest_cid;
 	uint32_t guest_port;
-	uint32_t far_cid;
+	uint32_t far_cid; /**< VSW_CID_HOST: the far end is a host stream, else a guest */
 	uint32_t far_port;
 	uint8_t side; /**< enum vsw_conn_side */
 
-	uint8_t state;         /**< enum vsw_conn_state; changed by one function only */
+	uint8_t state;         /**< enum vsw_conn_state */
 	uint8_t reason;        /**< enum vsw_conn_reason */
 	uint8_t guest_shut;    /**< VSW_SHUTDOWN_*: what the guest said it does no more */
 	uint8_t far_shut;      /**< the same of the far end */
@@ -124,16 +134,19 @@ struct vsw_conn {
 	bool probing;          /**< the guest's window is closed and was asked about */
 	uint16_t pending;      /**< bit per enum vsw_pkt_op that the guest must be told */
 
-	/* Credit, guest to far (our window). */
-	uint32_t buf_alloc;      /**< what we advertise */
-	uint32_t from_guest_cnt; /**< bytes that came, mod 2^32 */
-	uint32_t fwd_cnt;        /**< bytes that left the switch, mod 2^32 */
+	/* Credit, guest to far: the far end's window. */
+	uint32_t buf_alloc;      /**< its size */
+	uint32_t fwd_cnt;        /**< bytes the far end has taken out of it, mod 2^32 */
 	uint32_t fwd_cnt_told;   /**< fwd_cnt as the guest last saw it */
+	uint32_t from_guest_cnt; /**< bytes that came, mod 2^32 */
+	uint32_t granted;        /**< what from_guest_cnt may reach: a window that shrinks takes
+				  * nothing back that is on its way */
 
-	/* Credit, far to guest (the guest's window). */
+	/* Credit, far to guest: the guest's window. */
 	uint32_t peer_buf_alloc;
 	uint32_t peer_fwd_cnt;
-	uint32_t to_guest_cnt; /**< bytes given or promised to the guest, mod 2^32 */
+	uint32_t to_guest_cnt; /**< bytes given to the guest, mod 2^32 */
+	uint32_t reserved;     /**< bytes promised beyond those */
 
 	/* Packets the guest has not read, see vsw_conn_window(). */
 	uint16_t n_unread;
@@ -144,16 +157,31 @@ struct vsw_conn {
 		uint16_t n_packets;
 	} mark[VSW_CONN_MARKS];
 
-	struct vsw_conn *hash_next; /**< of the table */
+	/* Of the table, vsw_conn_table.h. */
+	struct vsw_conn *hash_next;
+	LIST_ENTRY(vsw_conn) far_port_entry;
 };
 
-/** Begin a connection that the guest asked for with @p request (already checked). State
- * OPENING; the caller opens the far end and arms VSW_REQUEST_TIMEOUT_MS. */
+/** True when the far end is another guest. */
+static inline bool
+vsw_conn_is_sibling(const struct vsw_conn *conn)
+{
+	return conn->far_cid != VSW_CID_HOST;
+}
+
+/**
+ * Begin a connection that the guest asked for with @p request (already checked). State
+ * OPENING; the caller opens the far end and starts the timer, VSW_REQUEST_TIMEOUT_MS.
+ *
+ * @param buf_alloc window that the guest is granted toward a host stream; 0 toward a guest,
+ *                  whose own comes with vsw_conn_far_credit().
+ */
 void vsw_conn_init_from_guest(struct vsw_conn *conn, const struct vsw_pkt *request,
 			      uint32_t buf_alloc);
 
 /** Begin a connection that the far end wants to guest port @p guest_port. State REQUESTING,
- * REQUEST pending; the caller arms VSW_REQUEST_TIMEOUT_MS. */
+ * REQUEST pending; the caller starts the timer, VSW_REQUEST_TIMEOUT_MS. @p buf_alloc as
+ * above; a far guest's follows by vsw_conn_far_credit() before the REQUEST goes out. */
 void vsw_conn_init_to_guest(struct vsw_conn *conn, uint32_t guest_cid, uint32_t guest_port,
 			    uint32_t far_cid, uint32_t far_port, uint32_t buf_alloc);
 
@@ -166,8 +194,15 @@ void vsw_conn_init_to_guest(struct vsw_conn *conn, uint32_t guest_cid, uint32_t 
 uint32_t vsw_conn_input(struct vsw_conn *conn, const struct vsw_pkt *pkt);
 
 /** An event, @p n its argument. @return VSW_CONN_ACT_*. Events that mean nothing in the
- * state the connection is in, late ones after CLOSED included, return 0. */
+ * state the connection is in, late ones after CLOSED included, return 0 (SUPERSEDED and
+ * GUEST_GONE then take back a RST that the guest was not told yet). */
 uint32_t vsw_conn_event(struct vsw_conn *conn, enum vsw_conn_event ev, uint32_t n);
+
+/** The far guest's window, as it came with any of its packets; the guest is told with
+ * whatever it is told next. Before the event that the packet brings about. A @p fwd_cnt that
+ * moves back or takes more than the guest has sent is ignored, so that a guest never hears a
+ * lie of another, nor is granted more than a window of bytes that nobody has taken. */
+void vsw_conn_far_credit(struct vsw_conn *conn, uint32_t buf_alloc, uint32_t fwd_cnt);
 
 /**
  * The next packet the guest must be told, RW excepted; removes it from `pending`.
@@ -201,18 +236,18 @@ struct vsw_conn_window {
 struct vsw_conn_window vsw_conn_window(const struct vsw_conn *conn);
 
 /**
- * Take @p bytes of the window for data that is being fetched; vsw_conn_sent() follows.
+ * Take @p bytes of the window for data that is being fetched; vsw_conn_unreserve() follows.
  * Never more than vsw_conn_window() said.
  */
 void vsw_conn_reserve(struct vsw_conn *conn, uint32_t bytes);
 
-/** The fetch is over: @p reserved bytes were taken, @p sent of them become packets. What
- * was not sent goes back into the window. */
-void vsw_conn_unreserve(struct vsw_conn *conn, uint32_t reserved, uint32_t sent);
+/** The fetch is over: what was reserved for it goes back into the window, out of which the
+ * packets that came of it are taken. */
+void vsw_conn_unreserve(struct vsw_conn *conn, uint32_t bytes);
 
 /**
  * Header of a payload packet of @p len bytes that goes to the guest now; accounts for the
- * packet. Its bytes were reserved before.
+ * packet. Never more than vsw_conn_window() said.
  */
 void vsw_conn_data_packet(struct vsw_conn *conn, uint32_t len, struct vsw_pkt *pkt);
 
@@ -222,7 +257,8 @@ void vsw_conn_data_packet(struct vsw_conn *conn, uint32_t len, struct vsw_pkt *p
  * CREDIT_REQUEST pending, once per stall and once per VSW_CONN_EV_PROBE.
  *
  * @return true when this began a stall: the caller starts the probe timer (1 ms, doubling
- *         up to 256 ms, VSW_CONN_EV_PROBE each time until vsw_conn_window() is open).
+ *         up to 256 ms, VSW_CONN_EV_PROBE each time for as long as `probing` is set: until a
+ *         packet of the guest opens the window, or it receives no more).
  */
 bool vsw_conn_stalled(struct vsw_conn *conn);
 
@@ -232,45 +268,5 @@ bool vsw_conn_refuse(const struct vsw_pkt *pkt, struct vsw_pkt *rst);
 
 const char *vsw_conn_state_str(enum vsw_conn_state state);
 const char *vsw_conn_reason_str(enum vsw_conn_reason reason);
-
-/*
- * The table of one guest's connections, by (guest_port, far_cid, far_port). Chained, grows
- * with its content; the hash is seeded, because the guest chooses the ports.
- */
-struct vsw_conn_table {
-	struct vsw_conn **bucket;
-	uint32_t n_buckets; /**< power of two */
-	uint32_t n_conns;
-	uint32_t seed;
-	uint32_t next_port; /**< where the search for a free far port goes on */
-};
-
-/** @p seed: random. @return 0 or -ENOMEM. */
-int vsw_conn_table_init(struct vsw_conn_table *table, uint32_t seed);
-
-/** Free the buckets; the connections are the caller's. */
-void vsw_conn_table_fini(struct vsw_conn_table *table);
-
-/** @return the connection, or NULL. */
-struct vsw_conn *vsw_conn_table_find(const struct vsw_conn_table *table, uint32_t guest_port,
-				     uint32_t far_cid, uint32_t far_port);
-
-/** Add; the key must not be in use. Never fails: when it cannot grow it gets slower. */
-void vsw_conn_table_add(struct vsw_conn_table *table, struct vsw_conn *conn);
-
-/** Remove; @p conn must be in the table. */
-void vsw_conn_table_remove(struct vsw_conn_table *table, struct vsw_conn *conn);
-
-/**
- * A far port for a connection that the host opens to this guest: unique among all live
- * connections of the guest with @p far_cid, whoever opened them. From 1024..65535, beginning
- * at a random place and going round (systemd-ssh-proxy reads at most "OK 65535\n"), and from
- * 2^30 upward when those are used up.
- */
-uint32_t vsw_conn_table_far_port(struct vsw_conn_table *table, uint32_t far_cid);
-
-/** Call @p fn for every connection; it may remove the one it is called with. */
-void vsw_conn_table_each(struct vsw_conn_table *table, void (*fn)(struct vsw_conn *conn, void *ctx),
-			 void *ctx);
 
 #endif /* VSW_CONN_H */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Up: each guest is attached to its poll lcore (ATTACH), then its vhost-user socket listens
- * (LISTEN), then hosts may come (uds path). When all are up, vswd says so.
+ * Up: the poll lcores are told who may talk to whom (ROUTES); each guest is attached to its
+ * poll lcore (ATTACH), then its vhost-user socket listens (LISTEN), then hosts may come (uds
+ * path). When all are up, vswd says so.
  *
  * Down, on a signal or when a guest fails to come up, in steps that each wait for all guests:
  *   DRAIN     no new hosts; guests are told that their connections are over
@@ -31,6 +32,7 @@
 #include "vsw_base.h"
 #include "vsw_handshake.h"
 #include "vsw_log.h"
+#include "vsw_route.h"
 #include "vsw_socket_path.h"
 
 RTE_LOG_REGISTER(vsw_log_control, vsw.control, NOTICE);
@@ -68,6 +70,7 @@ struct vsw_control {
 	unsigned int n_coming;  /* answers missing to ATTACH and LISTEN, in whatever phase */
 	unsigned int n_awaited; /* answers missing in this phase of closing down */
 	struct rte_timer timer; /* of the phase */
+	struct vsw_routes *routes;
 	unsigned int n_entries;
 	struct entry entry[];
 };
@@ -89,6 +92,7 @@ request(struct vsw_control *control, struct vsw_loop *to, enum vsw_verb verb,
 	}
 	msg->guest = guest;
 	msg->reply_to = control->loop;
+	msg->routes = control->routes;
 	msg->port = FLUSH_TIMEOUT_MS;
 	vsw_msg_send(to, msg);
 	return 1;
@@ -103,9 +107,56 @@ go_down(struct vsw_control *control, int exit_status)
 		enter(control, PHASE_DRAIN);
 }
 
+/* Guests share loops, which are asked once. @return true for the first guest with this poll
+ * loop, or bridge loop. */
+static bool
+is_first_of_poll(const struct vsw_control *control, const struct entry *entry)
+{
+	for (const struct entry *e = control->entry; e < entry; e++) {
+		if (e->guest->poll_loop == entry->guest->poll_loop)
+			return false;
+	}
+	return true;
+}
+
+static bool
+is_first_of_bridge(const struct vsw_control *control, const struct entry *entry)
+{
+	for (const struct entry *e = control->entry; e < entry; e++) {
+		if (e->guest->bridge_loop == entry->guest->bridge_loop)
+			return false;
+	}
+	return true;
+}
+
 /*
  * Up.
  */
+
+static int
+publish_routes(struct vsw_control *control)
+{
+	const struct vsw_guest_conf *guest[VSW_GUESTS_MAX];
+
+	for (unsigned int i = 0; i < control->n_entries; i++)
+		guest[i] = control->entry[i].guest;
+	control->routes = vsw_routes_create(guest, control->n_entries);
+	if (control->routes == NULL)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < control->n_entries; i++) {
+		struct entry *entry = &control->entry[i];
+
+		if (is_first_of_poll(control, entry))
+			request(control, entry->guest->poll_loop, VSW_MSG_ROUTES, NULL);
+	}
+	return 0;
+}
+
+static void
+on_routed(void *ctx, struct vsw_msg *msg)
+{
+	vsw_msg_free(msg);
+}
 
 /* @return a listening socket at the guest's uds path, or -errno. */
 static int
@@ -204,17 +255,6 @@ on_phase_timeout(struct rte_timer *timer, void *arg)
 	VSW_LOG(WARNING, "closing down: gave up waiting for %u answers",
 		control->n_awaited + control->n_coming);
 	enter(control, control->phase + 1);
-}
-
-/* A bridge serves many guests but is asked once. */
-static bool
-is_first_of_bridge(const struct vsw_control *control, const struct entry *entry)
-{
-	for (const struct entry *e = control->entry; e < entry; e++) {
-		if (e->guest->bridge_loop == entry->guest->bridge_loop)
-			return false;
-	}
-	return true;
 }
 
 static void
@@ -346,6 +386,7 @@ vsw_control_create(struct vsw_loop *loop, struct vsw_loop *vhost,
 		rte_errno = -rc;
 		return NULL;
 	}
+	vsw_loop_on_msg(loop, VSW_MSG_ROUTED, on_routed, control);
 	vsw_loop_on_msg(loop, VSW_MSG_ATTACHED, on_attached, control);
 	vsw_loop_on_msg(loop, VSW_MSG_LISTENING, on_listening, control);
 	vsw_loop_on_msg(loop, VSW_MSG_DRAINED, on_done, control);
@@ -353,11 +394,17 @@ vsw_control_create(struct vsw_loop *loop, struct vsw_loop *vhost,
 	vsw_loop_on_msg(loop, VSW_MSG_QUIET, on_done, control);
 
 	control->n_entries = n_guests;
-	for (unsigned int i = 0; i < n_guests; i++) {
+	for (unsigned int i = 0; i < n_guests; i++)
 		control->entry[i].guest = &guests[i];
+	rc = publish_routes(control);
+	if (rc != 0) {
+		vsw_control_destroy(control);
+		rte_errno = -rc;
+		return NULL;
+	}
+	for (unsigned int i = 0; i < n_guests; i++)
 		control->n_coming +=
 			request(control, guests[i].poll_loop, VSW_MSG_ATTACH, &guests[i]);
-	}
 	return control;
 }
 
@@ -377,6 +424,7 @@ vsw_control_destroy(struct vsw_control *control)
 	rte_timer_stop_sync(&control->timer);
 	if (control->signals.fd >= 0)
 		close(control->signals.fd);
+	vsw_routes_destroy(control->routes);
 	free(control);
 }
 

@@ -36,6 +36,7 @@ struct host {
 	struct vsw_watch watch;
 	struct vsw_handshakes *hs;
 	struct vsw_connect_line line;
+	bool is_watched; /* most lines are there when the host is accepted */
 	uint32_t port;
 	uint64_t deadline; /* timer cycles */
 	TAILQ_ENTRY(host) entry;
@@ -79,11 +80,19 @@ forget(struct host *host, struct host_list *list)
 }
 
 static void
+unwatch(struct host *host)
+{
+	if (host->is_watched)
+		vsw_loop_unwatch(host->hs->loop, &host->watch);
+	host->is_watched = false;
+}
+
+static void
 drop(struct host *host)
 {
 	struct vsw_handshakes *hs = host->hs;
 
-	vsw_loop_unwatch(hs->loop, &host->watch);
+	unwatch(host);
 	vsw_socket_close_silently(host->watch.fd);
 	forget(host, &hs->reading);
 }
@@ -141,7 +150,7 @@ finish(struct host *host)
 {
 	struct vsw_handshakes *hs = host->hs;
 
-	vsw_loop_unwatch(hs->loop, &host->watch);
+	unwatch(host);
 	if (TAILQ_EMPTY(&hs->finished) && pass_on(host)) {
 		forget(host, &hs->reading);
 		return;
@@ -238,7 +247,8 @@ admit(struct vsw_handshakes *hs, int fd)
 	}
 	if (!read_line(host))
 		return;
-	if (vsw_loop_watch(hs->loop, &host->watch, EPOLLIN) != 0)
+	host->is_watched = vsw_loop_watch(hs->loop, &host->watch, EPOLLIN) == 0;
+	if (!host->is_watched)
 		drop(host);
 	else if (!rte_timer_pending(&hs->deadline))
 		arm(&hs->deadline, hs->timeout, on_deadline, hs);

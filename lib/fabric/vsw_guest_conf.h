@@ -9,10 +9,15 @@
 #ifndef VSW_GUEST_CONF_H
 #define VSW_GUEST_CONF_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/un.h>
 
+#include "vsw_limits.h"
+
 struct vsw_loop;
+
+#define VSW_LCORE_ANY (-1)
 
 struct vsw_guest_conf {
 	uint16_t id; /**< slot: 0..VSW_GUESTS_MAX-1, unique among live guests */
@@ -23,7 +28,14 @@ struct vsw_guest_conf {
 	uint32_t buf_alloc;  /**< receive window advertised per connection, bytes */
 	uint32_t queue_size; /**< most entries a ring may have; 0: what virtio allows */
 	uint32_t max_conns;
-	uint32_t spill_budget; /**< bytes buffered for slow host readers, all connections */
+	uint32_t spill_budget; /**< bytes buffered for slow readers, all connections */
+
+	/** Numbers of its groups, sorted, each once; guests that share one may talk. */
+	uint16_t group[VSW_GROUPS_PER_GUEST_MAX];
+	uint8_t n_groups;
+	bool hairpin; /**< it may talk to its own CID */
+
+	int32_t lcore; /**< that shall poll it; VSW_LCORE_ANY: the one with the fewest guests */
 
 	/* Who serves the guest; set when it is placed, before it is attached. */
 	struct vsw_loop *poll_loop;

@@ -23,6 +23,7 @@
 struct vsw_guest_conf;
 struct vsw_loop;
 struct vsw_rings;
+struct vsw_routes;
 
 /** The roles that a loop may run; a verb belongs to the role that receives it. */
 enum vsw_role {
@@ -37,7 +38,8 @@ enum vsw_role {
  * X(verb, receiving role, text)
  *
  * `conn` is the poll role's name of a connection, `stream` the bridge role's name of the
- * host's end of it: each is opaque to the other and only handed back.
+ * host's end of it, or the other guest's poll role's name of that one's end: each is opaque to
+ * the other and only handed back.
  */
 #define VSW_MSG_TABLE(X)                                                                           \
 	/* A guest asks for host port `port`: connect to <uds_path>_<port>. conn, guest, port.     \
@@ -81,6 +83,32 @@ enum vsw_role {
 	 * Reply RECALLED: by then all of them have arrived. */                                    \
 	X(RECALL, BRIDGE, "recall")                                                                \
 	X(RECALLED, POLL, "recalled")                                                              \
+	/* Guest `peer` asks for port `port` of `guest`, from its port `peer_port`; credit. `conn` \
+	 * is the asker's name of the connection. Reply OPENED: result 0, and `stream` is the      \
+	 * receiver's name of it; or -errno, and there is none. Credit, here and below:            \
+	 * `buf_alloc` and `fwd_cnt` as the sending guest last told them. */                       \
+	X(PEER_CONNECT, POLL, "peer-connect")                                                      \
+	/* Loan: `len` bytes of segs[0..n_segs) for the receiver's `stream`; credit. With          \
+	 * VSW_MSG_F_NO_HOLD it must come back at once. Reply WROTE, as above. */                  \
+	X(PEER_DATA, POLL, "peer-data")                                                            \
+	/* What the other guest has said, `flags`: VSW_MSG_F_ACCEPTED, _CREDIT_UPDATE,             \
+	 * _CREDIT_REQUEST, _SHUT_SEND, _SHUT_RECV; credit. And `len` bytes of earlier PEER_DATA   \
+	 * have left the spill. Freed by the receiver. */                                          \
+	X(PEER_NEWS, POLL, "peer-news")                                                            \
+	/* The sender's end is over and makes no later request of the receiver's `stream`, but     \
+	 * perhaps this one again. The receiver gives back every loan at once and says PEER_CLOSED \
+	 * once what was lent before has been delivered or dropped; with VSW_MSG_F_DROP it drops   \
+	 * it. */                                                                                  \
+	X(PEER_CLOSE, POLL, "peer-close")                                                          \
+	/* The receiver's PEER_CLOSE has been dealt with. Each end says it once. */                \
+	X(PEER_CLOSED, POLL, "peer-closed")                                                        \
+	/* Give back every loan that `stream` holds, by spilling. Reply RECALLED: by then all of   \
+	 * them have arrived. */                                                                   \
+	X(PEER_RECALL, POLL, "peer-recall")                                                        \
+	/* Use `routes` from now on, and reset connections it does not allow. Reply ROUTED: nobody \
+	 * on this lcore looks at the ones before any more. */                                     \
+	X(ROUTES, POLL, "routes")                                                                  \
+	X(ROUTED, CONTROL, "routed")                                                               \
 	/* Take ownership of `guest`; its rings are stopped. Reply ATTACHED, result 0 or -errno.   \
 	 */                                                                                        \
 	X(ATTACH, POLL, "attach")                                                                  \
@@ -121,11 +149,19 @@ enum vsw_verb {
 #define VSW_MSG_F_EOF 0x02u      /**< the host has sent everything it will ever send */
 #define VSW_MSG_F_READABLE 0x04u /**< there is something to read, or an end of file */
 #define VSW_MSG_F_HANGUP 0x08u   /**< the host reads no more: closed, or shut its read side */
-/* Flags of SHUTDOWN. */
+/* Flags of SHUTDOWN and PEER_NEWS. */
 #define VSW_MSG_F_SHUT_SEND 0x10u /**< the guest sends no more */
 #define VSW_MSG_F_SHUT_RECV 0x20u /**< the guest receives no more */
+/* Flags of PEER_NEWS. */
+#define VSW_MSG_F_ACCEPTED 0x01u
+#define VSW_MSG_F_CREDIT_UPDATE 0x02u
+#define VSW_MSG_F_CREDIT_REQUEST 0x04u
+/* Flag of PEER_DATA. */
+#define VSW_MSG_F_NO_HOLD 0x01u
+/* Flag of PEER_CLOSE. */
+#define VSW_MSG_F_DROP 0x01u
 /* Flag of STOP. */
-#define VSW_MSG_F_RESET 0x40u
+#define VSW_MSG_F_RESET 0x01u
 
 /** A chain of a READ: which head, and how many of segs[0..n_segs) are its. */
 struct vsw_msg_chain {
@@ -146,12 +182,25 @@ struct vsw_msg {
 	uint32_t port;
 	int32_t fd; /**< of ADOPT; -1 otherwise */
 	const struct vsw_guest_conf *guest;
-	struct vsw_loop *reply_to; /**< of requests of the control role: its own loop */
-	void *conn;                /**< the poll role's; opaque to others */
-	void *stream;              /**< the bridge role's; opaque to others */
-	struct vsw_rings *rings;   /**< of START and STOP; the sender's, which waits */
-	void *waiter;              /**< of START and STOP, see vsw_msg_call() */
-	struct vsw_msg *next;      /**< for whoever holds the message */
+	void *conn;   /**< the poll role's that began the conversation; opaque to others */
+	void *stream; /**< the bridge's, or another poll role's; opaque to others */
+	union {
+		struct { /* of PEER_* */
+			const struct vsw_guest_conf *peer;
+			uint32_t peer_port;
+			uint32_t buf_alloc;
+			uint32_t fwd_cnt;
+		};
+		struct {                         /* of START and STOP */
+			struct vsw_rings *rings; /**< the sender's, which waits */
+			void *waiter;            /**< see vsw_msg_call() */
+		};
+		struct {                           /* of requests of the control role */
+			struct vsw_loop *reply_to; /**< its own loop */
+			const struct vsw_routes *routes;
+		};
+	};
+	struct vsw_msg *next; /**< for whoever holds the message */
 	struct vsw_msg_chain chain[VSW_MSG_SEGS];
 	struct iovec segs[VSW_MSG_SEGS];
 };

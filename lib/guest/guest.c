@@ -276,7 +276,33 @@ guest_process(struct vsw_guest *g)
 
 	if (g->is_running)
 		did |= transport_process(g);
+	g->has_news |= did;
 	return did;
+}
+
+bool
+vsw_guest_process(struct vsw_guest *g)
+{
+	bool has_news;
+
+	guest_process(g);
+	has_news = g->has_news;
+	g->has_news = false;
+	return has_news;
+}
+
+void
+vsw_guest_cork(struct vsw_guest *g)
+{
+	g->rings[VSW_GUEST_FROM_GUEST].is_corked = true;
+}
+
+void
+vsw_guest_uncork(struct vsw_guest *g)
+{
+	g->rings[VSW_GUEST_FROM_GUEST].is_corked = false;
+	if (g->is_running)
+		ring_flush(&g->rings[VSW_GUEST_FROM_GUEST]);
 }
 
 static bool

@@ -105,6 +105,7 @@ struct ring {
 	int kick_fd;
 	int call_fd;      /* ours: the eventfd, or our end of the socketpair */
 	int call_peer_fd; /* what the device gets; equal to call_fd for an eventfd */
+	bool is_corked;   /* ring_publish() does nothing */
 	bool is_armed;
 	bool is_enabled;
 };
@@ -131,6 +132,9 @@ struct vsw_guest_sock {
 	LIST_ENTRY(vsw_guest_sock) hash;
 	TAILQ_ENTRY(vsw_guest_sock) all; /* on g->socks, after a close on g->closing */
 	STAILQ_ENTRY(vsw_guest_sock) accept;
+	TAILQ_ENTRY(vsw_guest_sock) ready;
+	bool is_ready; /* on g->ready */
+	void *data;    /* the caller's */
 	struct vsw_guest *g;
 	enum vsw_guest_sock_state state;
 	bool is_hashed;    /* receives packets */
@@ -197,6 +201,7 @@ struct vsw_guest {
 
 	struct ring rings[VSW_GUEST_N_QUEUES];
 	uint16_t used_at_stop[VSW_GUEST_N_QUEUES];
+	bool has_news;      /* something was handled since vsw_guest_process() */
 	unsigned int spins; /* since the connection was last looked at */
 
 	/* transport.c */
@@ -213,6 +218,7 @@ struct vsw_guest {
 	/* sock.c */
 	struct sock_bucket buckets[N_SOCK_BUCKETS];
 	struct sock_list socks;
+	struct sock_list ready;
 	struct sock_list closing; /* oldest first: all have the same time to live */
 	unsigned int n_socks;
 	LIST_HEAD(, listener) listeners;
@@ -256,6 +262,7 @@ void ring_reset(struct ring *r);
 int ring_add(struct ring *r, const struct piece *pieces, unsigned int n, uint64_t table_gpa,
 	     unsigned int buf);
 void ring_publish(struct ring *r);
+void ring_flush(struct ring *r);
 int ring_pop(struct ring *r, unsigned int *buf, uint32_t *len);
 bool ring_has_used(const struct ring *r);
 void ring_arm(struct ring *r);

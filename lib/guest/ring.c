@@ -122,7 +122,7 @@ ring_kick(struct ring *r)
 
 /* Makes everything added visible and kicks if the device wants it (virtio 1.2, 2.7.13). */
 void
-ring_publish(struct ring *r)
+ring_flush(struct ring *r)
 {
 	uint16_t old = r->published_idx;
 	bool wants_kick;
@@ -147,6 +147,13 @@ ring_publish(struct ring *r)
 		ring_kick(r);
 	else
 		r->g->stats.kicks_kept++;
+}
+
+void
+ring_publish(struct ring *r)
+{
+	if (!r->is_corked)
+		ring_flush(r);
 }
 
 bool

@@ -23,6 +23,7 @@ sock_init(struct vsw_guest *g)
 {
 	TAILQ_INIT(&g->socks);
 	TAILQ_INIT(&g->closing);
+	TAILQ_INIT(&g->ready);
 	LIST_INIT(&g->listeners);
 	for (unsigned int i = 0; i < N_SOCK_BUCKETS; i++)
 		LIST_INIT(&g->buckets[i]);
@@ -85,6 +86,24 @@ sock_new(struct vsw_guest *g, uint32_t local_port, uint32_t peer_cid, uint32_t p
 	return s;
 }
 
+/* Somebody who waits for this socket should look at it. */
+static void
+mark_ready(struct vsw_guest_sock *s)
+{
+	if (s->is_ready || s->is_closed || s->listener != NULL)
+		return;
+	s->is_ready = true;
+	TAILQ_INSERT_TAIL(&s->g->ready, s, ready);
+}
+
+static void
+unmark_ready(struct vsw_guest_sock *s)
+{
+	if (s->is_ready)
+		TAILQ_REMOVE(&s->g->ready, s, ready);
+	s->is_ready = false;
+}
+
 static void
 put_chunk(struct vsw_guest *g, struct chunk *c)
 {
@@ -123,6 +142,7 @@ sock_free(struct vsw_guest_sock *s)
 		s->listener->n_waiting--;
 	}
 	unhash(s);
+	unmark_ready(s);
 	TAILQ_REMOVE(s->is_closed ? &g->closing : &g->socks, s, all);
 	g->n_socks--;
 	free(s);
@@ -161,6 +181,7 @@ sock_forget_all(struct vsw_guest *g)
 		unhash(s);
 		s->state = VSW_GUEST_DONE;
 		s->is_forgotten = true;
+		mark_ready(s);
 	}
 }
 
@@ -277,9 +298,12 @@ send_some(struct vsw_guest_sock *s, const uint8_t *buf, size_t len)
 ssize_t
 vsw_guest_send(struct vsw_guest_sock *s, const void *buf, size_t len, int timeout_ms)
 {
-	uint64_t deadline = vsw_guest_now_ms() + (timeout_ms < 0 ? INT32_MAX : timeout_ms);
+	uint64_t deadline = 0;
 	size_t done = 0;
 
+	/* Not for 0: a clock read costs as much as a small packet. */
+	if (timeout_ms != 0)
+		deadline = vsw_guest_now_ms() + (timeout_ms < 0 ? INT32_MAX : timeout_ms);
 	if (s->state == VSW_GUEST_CONNECTING)
 		return guest_fail(s->g, -ENOTCONN, "sending on a socket that still connects");
 	for (;;) {
@@ -347,6 +371,7 @@ sock_done(struct vsw_guest_sock *s)
 	s->state = VSW_GUEST_DONE;
 	s->peer_shutdown = VSW_SHUTDOWN_BOTH;
 	unhash(s);
+	mark_ready(s);
 	if (s->is_closed)
 		sock_free(s);
 }
@@ -374,6 +399,8 @@ input_rw(struct vsw_guest_sock *s, const struct vsw_pkt *pkt, const struct iovec
 		sock_reset(s);
 		return;
 	}
+	if (pkt->len == 0)
+		return;
 	if (s->is_closed) {
 		/* Nobody will read it, yet Linux keeps it in the window. */
 		s->unread += pkt->len;
@@ -494,6 +521,7 @@ sock_input(struct vsw_guest *g, const struct vsw_pkt *pkt, const struct iovec *i
 		return;
 	}
 	learn_window(s, pkt);
+	mark_ready(s);
 	if (s->state == VSW_GUEST_CONNECTING)
 		input_connecting(s, pkt);
 	else
@@ -570,6 +598,20 @@ vsw_guest_recv(struct vsw_guest_sock *s, void *buf, size_t len, int timeout_ms)
 			return err == -ETIMEDOUT ? -EAGAIN : err;
 	}
 	return (ssize_t)dequeue(s, buf, len);
+}
+
+ssize_t
+vsw_guest_take(struct vsw_guest_sock *s, const void **data, size_t max)
+{
+	const struct chunk *c = TAILQ_FIRST(&s->chunks);
+
+	if (s->is_forgotten)
+		return guest_fail(s->g, -ECONNRESET, "receiving on a socket of an earlier boot");
+	if (c == NULL)
+		return is_readable(s) ? 0 : -EAGAIN;
+	/* A chunk that is given back is overwritten by the next packet, not before. */
+	*data = c->data + c->off;
+	return (ssize_t)dequeue(s, NULL, c->len < max ? c->len : max);
 }
 
 ssize_t
@@ -660,7 +702,41 @@ vsw_guest_accept(struct vsw_guest *g, uint32_t port, int timeout_ms)
 	STAILQ_REMOVE_HEAD(&l->waiting, accept);
 	l->n_waiting--;
 	s->listener = NULL;
+	mark_ready(s);
 	return s;
+}
+
+unsigned int
+vsw_guest_n_waiting(const struct vsw_guest *g, uint32_t port)
+{
+	const struct listener *l;
+
+	LIST_FOREACH(l, &g->listeners, next)
+	if (l->port == port)
+		return l->n_waiting;
+	return 0;
+}
+
+struct vsw_guest_sock *
+vsw_guest_next_ready(struct vsw_guest *g)
+{
+	struct vsw_guest_sock *s = TAILQ_FIRST(&g->ready);
+
+	if (s != NULL)
+		unmark_ready(s);
+	return s;
+}
+
+void
+vsw_guest_sock_set_data(struct vsw_guest_sock *s, void *data)
+{
+	s->data = data;
+}
+
+void *
+vsw_guest_sock_data(const struct vsw_guest_sock *s)
+{
+	return s->data;
 }
 
 static uint32_t
@@ -748,6 +824,7 @@ vsw_guest_close(struct vsw_guest_sock *s)
 	if (s->own_shutdown != VSW_SHUTDOWN_BOTH)
 		send_op(s, VSW_OP_SHUTDOWN, VSW_SHUTDOWN_BOTH);
 	s->own_shutdown = VSW_SHUTDOWN_BOTH;
+	unmark_ready(s);
 	TAILQ_REMOVE(&g->socks, s, all);
 	s->is_closed = true;
 	TAILQ_INSERT_TAIL(&g->closing, s, all);

@@ -379,8 +379,10 @@ process_event(struct vsw_guest *g)
 bool
 transport_process(struct vsw_guest *g)
 {
-	bool did = process_from_guest(g);
+	bool did;
 
+	ring_flush(&g->rings[VSW_GUEST_FROM_GUEST]);
+	did = process_from_guest(g);
 	did |= process_to_guest(g);
 	if (g->n_rings > VSW_GUEST_EVENT)
 		did |= process_event(g);

@@ -181,6 +181,23 @@ int vsw_guest_get_config(struct vsw_guest *g, uint32_t offset, uint32_t size, vo
 int vsw_guest_poll(struct vsw_guest *g, int timeout_ms);
 
 /**
+ * One pass: handle what the device has used and the timers, and nothing else. It costs no
+ * system call, so it is for callers that spin; they still call vsw_guest_poll(g, 0) now and
+ * then, which notices the end of the connection.
+ *
+ * @return whether there was anything to handle since the last call, also by other calls.
+ */
+bool vsw_guest_process(struct vsw_guest *g);
+
+/**
+ * Collect the packets that are sent from now on, and show them to the device together, with
+ * at most one kick: at vsw_guest_uncork() or at the next pass, whichever is first. Linux'
+ * send worker does the same with what several send calls have queued.
+ */
+void vsw_guest_cork(struct vsw_guest *g);
+void vsw_guest_uncork(struct vsw_guest *g);
+
+/**
  * For a caller with descriptors of its own: ask for interrupts and say what to poll(2).
  *
  * @param fds  out: at most VSW_GUEST_N_FDS entries, events set.

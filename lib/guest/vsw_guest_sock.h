@@ -64,6 +64,15 @@ ssize_t vsw_guest_send(struct vsw_guest_sock *s, const void *buf, size_t len, in
  */
 ssize_t vsw_guest_recv(struct vsw_guest_sock *s, void *buf, size_t len, int timeout_ms);
 
+/**
+ * Receive without a copy and without waiting.
+ *
+ * @param data out: the bytes, in memory of the guest; valid until the next call on it that
+ * is not a send.
+ * @return how many, at most @p max; 0 and errors as vsw_guest_recv().
+ */
+ssize_t vsw_guest_take(struct vsw_guest_sock *s, const void **data, size_t max);
+
 /** Receive exactly @p len bytes. @return @p len; fewer at the end of the stream; -errno. */
 ssize_t vsw_guest_recv_all(struct vsw_guest_sock *s, void *buf, size_t len, int timeout_ms);
 
@@ -85,6 +94,21 @@ void vsw_guest_abort(struct vsw_guest_sock *s);
  * CREDIT_UPDATE. May be smaller than what is unread.
  */
 int vsw_guest_set_window(struct vsw_guest_sock *s, uint32_t buf_alloc);
+
+/** How many connections to @p port wait to be accepted. */
+unsigned int vsw_guest_n_waiting(const struct vsw_guest *g, uint32_t port);
+
+/**
+ * A socket that a packet has come for since it was last returned: data, an answer, window,
+ * the end. Sockets never returned are returned once after their accept.
+ *
+ * @return NULL when there is none.
+ */
+struct vsw_guest_sock *vsw_guest_next_ready(struct vsw_guest *g);
+
+/** A pointer of the caller's, NULL at first. */
+void vsw_guest_sock_set_data(struct vsw_guest_sock *s, void *data);
+void *vsw_guest_sock_data(const struct vsw_guest_sock *s);
 
 /** Connections, closed ones that still wait for the peer included. */
 unsigned int vsw_guest_n_socks(const struct vsw_guest *g);

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A flow: a connection (lib/conn decides what happens) with its host stream (the bridge
- * carries it out), its timers, and its place in the guest's schedule.
+ * A flow: a connection (lib/conn decides what happens) with its far end (far.c), its timers,
+ * and its place in the guest's schedule.
  *
  * A flow is freed when four things have let go of it: the table (its ports are free), the
- * guest (its RST has been told), the bridge (CLOSE was confirmed, so no message can name the
+ * guest (its RST has been told), the far end (CLOSE was confirmed, so no message can name the
  * flow any more), and a READ that may be out. They let go in any order; settle() looks.
- *
- * What the bridge must be told waits in `untold` while there is no free message. Until it
- * was told, no payload passes it (from_guest.c): OK must come before the guest's first byte.
  */
 #include <stdlib.h>
 
@@ -17,23 +14,96 @@
 
 #include "poll_guest.h"
 
-/* One more thing to tell the bridge, beside the VSW_CONN_ACT_* of a connection. */
-#define TELL_CONNECT 0x10000u
-#define TELL_SHUTDOWN (VSW_CONN_ACT_SHUT_SEND | VSW_CONN_ACT_SHUT_RECV)
-#define TELL_ANY (TELL_CONNECT | VSW_CONN_ACT_ACCEPT | TELL_SHUTDOWN | VSW_CONN_ACT_CLOSE_FAR)
-
 /* A stalled connection asks for credit after 1 ms, then less and less often. */
 #define PROBE_FIRST_MS 1
 #define PROBE_LAST_MS 256
 
-static void on_timer(struct rte_timer *timer, void *arg);
-static void on_probe(struct rte_timer *timer, void *arg);
+/*
+ * Timers. A callback of rte_timer must not touch any other timer that has run out at the same
+ * time: stopping it would wait for ever. So a callback only notes that its flow is due; what
+ * that brings about happens in the guest's next pass.
+ */
+
+#define DUE_DEADLINE 0x1u
+#define DUE_PROBE 0x2u
+
+static void
+set_due(struct flow *flow, uint8_t due)
+{
+	if (flow->due == 0 && due != 0)
+		TAILQ_INSERT_TAIL(&flow->guest->due, flow, due_entry);
+	else if (flow->due != 0 && due == 0)
+		TAILQ_REMOVE(&flow->guest->due, flow, due_entry);
+	flow->due = due;
+}
+
+static void
+on_deadline(struct rte_timer *timer, void *arg)
+{
+	struct flow *flow = arg;
+
+	set_due(flow, flow->due | DUE_DEADLINE);
+}
+
+static void
+on_probe(struct rte_timer *timer, void *arg)
+{
+	struct flow *flow = arg;
+
+	set_due(flow, flow->due | DUE_PROBE);
+}
 
 static void
 arm(struct rte_timer *timer, unsigned int ms, rte_timer_cb_t fn, struct flow *flow)
 {
 	rte_timer_reset_sync(timer, rte_get_timer_hz() / 1000 * ms, SINGLE, rte_lcore_id(), fn,
 			     flow);
+}
+
+static void
+arm_deadline(struct flow *flow, unsigned int ms)
+{
+	set_due(flow, flow->due & ~DUE_DEADLINE);
+	arm(&flow->timer, ms, on_deadline, flow);
+}
+
+static void
+disarm_deadline(struct flow *flow)
+{
+	set_due(flow, flow->due & ~DUE_DEADLINE);
+	rte_timer_stop_sync(&flow->timer);
+}
+
+static void
+disarm_probe(struct flow *flow)
+{
+	set_due(flow, flow->due & ~DUE_PROBE);
+	rte_timer_stop_sync(&flow->probe);
+}
+
+static void
+probe(struct flow *flow)
+{
+	flow->probe_ms = flow->probe_ms < PROBE_LAST_MS ? flow->probe_ms * 2 : PROBE_LAST_MS;
+	if (flow->conn.probing)
+		arm(&flow->probe, flow->probe_ms, on_probe, flow);
+	flow_event(flow, VSW_CONN_EV_PROBE, 0);
+}
+
+void
+flow_run_due(struct guest *guest)
+{
+	struct flow *flow;
+
+	while ((flow = TAILQ_FIRST(&guest->due)) != NULL) {
+		uint8_t due = flow->due;
+
+		set_due(flow, 0);
+		if (due & DUE_DEADLINE)
+			flow_event(flow, VSW_CONN_EV_TIMEOUT, 0);
+		else
+			probe(flow);
+	}
 }
 
 static struct flow *
@@ -44,7 +114,11 @@ flow_new(struct guest *guest)
 	if (flow == NULL)
 		return NULL;
 	flow->guest = guest;
+	flow->far_loop = guest->conf->bridge_loop;
+	flow->far_is_done = true;
+	flow->far_is_told = true;
 	flow->n_read_chains = 1;
+	vsw_backlog_init(&flow->backlog);
 	rte_timer_init(&flow->timer);
 	rte_timer_init(&flow->probe);
 	TAILQ_INSERT_TAIL(&guest->flows, flow, all_entry);
@@ -57,7 +131,7 @@ flow_enter(struct flow *flow)
 {
 	vsw_conn_table_add(&flow->guest->conns, &flow->conn);
 	flow->in_table = true;
-	arm(&flow->timer, VSW_REQUEST_TIMEOUT_MS, on_timer, flow);
+	arm_deadline(flow, VSW_REQUEST_TIMEOUT_MS);
 }
 
 void
@@ -65,20 +139,34 @@ flow_free(struct flow *flow)
 {
 	struct guest *guest = flow->guest;
 
-	rte_timer_stop_sync(&flow->timer);
-	rte_timer_stop_sync(&flow->probe);
+	disarm_deadline(flow);
+	disarm_probe(flow);
 	flow_unschedule(flow);
 	if (flow->is_untold)
 		TAILQ_REMOVE(&guest->untold, flow, untold_entry);
 	TAILQ_REMOVE(&guest->flows, flow, all_entry);
 	guest->n_flows--;
+	vsw_spill_fini(&flow->backlog.spill);
 	free(flow);
+}
+
+/* The ports are free when the guest has been told: a RST that came after the answer to a new
+ * REQUEST would be taken for that of the new connection. */
+static void
+leave_table(struct flow *flow)
+{
+	if (!flow->in_table)
+		return;
+	vsw_conn_table_remove(&flow->guest->conns, &flow->conn);
+	flow->in_table = false;
 }
 
 static void
 settle(struct flow *flow)
 {
-	if (flow->conn.state == VSW_CONN_CLOSED && flow->stream_state == STREAM_NONE &&
+	if (flow->conn.state == VSW_CONN_CLOSED && !vsw_conn_has_pending(&flow->conn))
+		leave_table(flow);
+	if (flow->conn.state == VSW_CONN_CLOSED && flow->link == LINK_NONE && flow->far_is_told &&
 	    !flow->in_table && !flow->reading && !vsw_conn_has_pending(&flow->conn))
 		flow_free(flow);
 }
@@ -93,16 +181,21 @@ flow_find(struct guest *guest, const struct vsw_pkt *pkt)
 }
 
 struct flow *
-flow_from_guest(struct guest *guest, const struct vsw_pkt *request)
+flow_from_guest(struct guest *guest, const struct vsw_pkt *request,
+		const struct vsw_guest_conf *sibling)
 {
 	struct flow *flow = flow_new(guest);
 
 	if (flow == NULL)
 		return NULL;
-	vsw_conn_init_from_guest(&flow->conn, request, guest->conf->buf_alloc);
+	if (sibling != NULL) {
+		flow->sibling = sibling;
+		flow->far_loop = sibling->poll_loop;
+	}
+	vsw_conn_init_from_guest(&flow->conn, request,
+				 sibling != NULL ? 0 : guest->conf->buf_alloc);
 	flow_enter(flow);
-	flow->untold = TELL_CONNECT;
-	flow_tell_bridge(flow);
+	far_tell(flow, TELL_CONNECT);
 	return flow;
 }
 
@@ -110,7 +203,7 @@ flow_from_guest(struct guest *guest, const struct vsw_pkt *request)
 static int
 why_not(const struct guest *guest)
 {
-	if (guest->state == GUEST_STOPPED || guest->drained)
+	if (guest_is_gone(guest))
 		return VSW_CTR_REFUSED_NOT_READY;
 	if (guest->n_flows >= guest->conf->max_conns)
 		return VSW_CTR_REFUSED_LIMIT;
@@ -131,86 +224,34 @@ flow_from_host(struct guest *guest, struct vsw_msg *incoming)
 	vsw_conn_init_to_guest(&flow->conn, guest->conf->cid, incoming->port, VSW_CID_HOST,
 			       vsw_conn_table_far_port(&guest->conns, VSW_CID_HOST),
 			       guest->conf->buf_alloc);
-	flow->stream = incoming->stream;
-	flow->stream_state = STREAM_OPEN;
+	flow->far = incoming->stream;
+	flow->link = LINK_OPEN;
 	vsw_msg_free(incoming);
 	flow_enter(flow);
 	flow_schedule(flow);
 }
 
-/*
- * Telling the bridge.
- */
-
-static uint8_t
-shutdown_flags(uint32_t untold)
-{
-	uint8_t flags = 0;
-
-	if (untold & VSW_CONN_ACT_SHUT_SEND)
-		flags |= VSW_MSG_F_SHUT_SEND;
-	if (untold & VSW_CONN_ACT_SHUT_RECV)
-		flags |= VSW_MSG_F_SHUT_RECV;
-	return flags;
-}
-
-static bool
-tell(struct flow *flow, enum vsw_verb verb)
-{
-	struct vsw_msg *msg = guest_alloc(flow->guest, verb);
-
-	if (msg == NULL)
-		return false;
-	msg->guest = flow->guest->conf;
-	msg->conn = flow;
-	msg->stream = flow->stream;
-	msg->port = flow->conn.far_port;
-	if (verb == VSW_MSG_SHUTDOWN)
-		msg->flags = shutdown_flags(flow->untold);
-	if (verb == VSW_MSG_CONNECT)
-		flow->stream_state = STREAM_OPENING;
-	else if (verb == VSW_MSG_CLOSE)
-		flow->stream_state = STREAM_CLOSING;
-	vsw_msg_send(flow->guest->conf->bridge_loop, msg);
-	return true;
-}
-
-static void
-set_untold(struct flow *flow, bool is_untold)
-{
-	if (flow->is_untold == is_untold)
-		return;
-	flow->is_untold = is_untold;
-	if (is_untold)
-		TAILQ_INSERT_TAIL(&flow->guest->untold, flow, untold_entry);
-	else
-		TAILQ_REMOVE(&flow->guest->untold, flow, untold_entry);
-}
-
+/* @p connect, a PEER_CONNECT, becomes the answer; it says no until this has succeeded. */
 void
-flow_tell_bridge(struct flow *flow)
+flow_from_sibling(struct guest *guest, struct vsw_msg *connect)
 {
-	static const struct {
-		uint32_t bits;
-		enum vsw_verb verb;
-	} order[] = {
-		{TELL_CONNECT, VSW_MSG_CONNECT},
-		{VSW_CONN_ACT_ACCEPT, VSW_MSG_ACCEPT},
-		{TELL_SHUTDOWN, VSW_MSG_SHUTDOWN},
-		{VSW_CONN_ACT_CLOSE_FAR, VSW_MSG_CLOSE},
-	};
+	struct flow *flow = flow_new(guest);
 
-	for (size_t i = 0; i < VSW_ARRAY_SIZE(order); i++) {
-		/* The stream has no name yet: OPENED brings it and asks again. */
-		if (flow->stream_state == STREAM_OPENING)
-			break;
-		if (!(flow->untold & order[i].bits))
-			continue;
-		if (!tell(flow, order[i].verb))
-			break;
-		flow->untold &= ~order[i].bits;
-	}
-	set_untold(flow, flow->untold != 0 && flow->stream_state != STREAM_OPENING);
+	if (flow == NULL)
+		return;
+	flow->sibling = connect->peer;
+	flow->far_loop = connect->peer->poll_loop;
+	flow->far = connect->conn;
+	flow->link = LINK_OPEN;
+	flow->far_is_done = false;
+	flow->far_is_told = false;
+	vsw_conn_init_to_guest(&flow->conn, guest->conf->cid, connect->port, connect->peer->cid,
+			       connect->peer_port, 0);
+	vsw_conn_far_credit(&flow->conn, connect->buf_alloc, connect->fwd_cnt);
+	connect->stream = flow;
+	connect->result = 0;
+	flow_enter(flow);
+	flow_schedule(flow);
 }
 
 /*
@@ -222,13 +263,18 @@ count_end(struct flow *flow)
 {
 	static const int counter[VSW_CONN_N_REASONS] = {
 		[VSW_CONN_REASON_REFUSED_BY_GUEST] = VSW_CTR_REFUSED_BY_GUEST,
-		[VSW_CONN_REASON_REFUSED_BY_FAR] = VSW_CTR_REFUSED_BY_HOST,
+		[VSW_CONN_REASON_FAR_RESET] = VSW_CTR_RESET_BY_SIBLING,
 		[VSW_CONN_REASON_REQUEST_TIMEOUT] = VSW_CTR_REFUSED_TIMEOUT,
 		[VSW_CONN_REASON_CLOSE_TIMEOUT] = VSW_CTR_RESET_CLOSE_TIMEOUT,
 		[VSW_CONN_REASON_PROTOCOL] = VSW_CTR_RESET_PROTOCOL,
 		[VSW_CONN_REASON_CREDIT] = VSW_CTR_RESET_CREDIT,
 	};
 
+	if (flow->conn.reason == VSW_CONN_REASON_REFUSED_BY_FAR)
+		vsw_count(&flow->guest->counters,
+			  flow->sibling != NULL ? VSW_CTR_REFUSED_BY_SIBLING
+						: VSW_CTR_REFUSED_BY_HOST,
+			  1);
 	/* 0 is a counter of traffic, so it can stand for "none" here. */
 	if (counter[flow->conn.reason] != 0)
 		vsw_count(&flow->guest->counters, counter[flow->conn.reason], 1);
@@ -237,41 +283,40 @@ count_end(struct flow *flow)
 static void
 act_on_timers(struct flow *flow, uint32_t actions)
 {
-	if (actions & VSW_CONN_ACT_ARM_REQUEST)
-		arm(&flow->timer, VSW_REQUEST_TIMEOUT_MS, on_timer, flow);
 	if (actions & VSW_CONN_ACT_ARM_CLOSE)
-		arm(&flow->timer, VSW_CLOSE_TIMEOUT_MS, on_timer, flow);
+		arm_deadline(flow, VSW_CLOSE_TIMEOUT_MS);
 	if (actions & VSW_CONN_ACT_DISARM)
-		rte_timer_stop_sync(&flow->timer);
+		disarm_deadline(flow);
 }
 
-/* A CONNECT that was not sent yet need not be, and there is nothing to close. */
-static void
-forget_unopened(struct flow *flow)
-{
-	if ((flow->untold & TELL_CONNECT) && (flow->untold & VSW_CONN_ACT_CLOSE_FAR))
-		flow->untold = 0;
-}
+/* VSW_CONN_ACT_* that are things to tell the far end. */
+#define ACT_TELL                                                                                   \
+	(VSW_CONN_ACT_ACCEPT | VSW_CONN_ACT_TELL_CREDIT | VSW_CONN_ACT_ASK_CREDIT |                \
+	 VSW_CONN_ACT_SHUT_SEND | VSW_CONN_ACT_SHUT_RECV | VSW_CONN_ACT_CLOSE_FAR)
 
 void
 flow_act(struct flow *flow, uint32_t actions)
 {
 	if (actions & VSW_CONN_ACT_UNEXPECTED)
 		vsw_count(&flow->guest->counters, VSW_CTR_PKT_UNEXPECTED, 1);
-	if (actions & TELL_ANY) {
-		flow->untold |= actions & TELL_ANY;
-		forget_unopened(flow);
-		flow_tell_bridge(flow);
-	}
+	if ((actions & ACT_TELL) || flow->untold != 0)
+		far_tell(flow, actions & ACT_TELL);
 	act_on_timers(flow, actions);
 	if (actions & VSW_CONN_ACT_REMOVE) {
-		vsw_conn_table_remove(&flow->guest->conns, &flow->conn);
-		flow->in_table = false;
-		rte_timer_stop_sync(&flow->probe);
+		disarm_probe(flow);
 		count_end(flow);
+		if (flow->sibling != NULL)
+			sibling_drop_backlog(flow);
 	}
 	flow_schedule(flow);
 	settle(flow);
+}
+
+void
+flow_evict(struct flow *flow)
+{
+	leave_table(flow);
+	flow_event(flow, VSW_CONN_EV_ABORT, 0);
 }
 
 void
@@ -280,33 +325,20 @@ flow_event(struct flow *flow, enum vsw_conn_event event, uint32_t n)
 	flow_act(flow, vsw_conn_event(&flow->conn, event, n));
 }
 
-static void
-on_timer(struct rte_timer *timer, void *arg)
-{
-	flow_event(arg, VSW_CONN_EV_TIMEOUT, 0);
-}
-
-static void
-on_probe(struct rte_timer *timer, void *arg)
-{
-	struct flow *flow = arg;
-
-	flow->probe_ms = flow->probe_ms < PROBE_LAST_MS ? flow->probe_ms * 2 : PROBE_LAST_MS;
-	if (flow->conn.probing)
-		arm(&flow->probe, flow->probe_ms, on_probe, flow);
-	flow_event(flow, VSW_CONN_EV_PROBE, 0);
-}
-
 /*
  * The guest's schedule.
  */
 
-/* Host data or its end waits, and the connection is in a state to pass it on. */
+/* Data of the far end, or its end, waits, and the connection is in a state to pass it on. */
 static bool
 has_data(const struct flow *flow)
 {
-	return flow->readable && !flow->reading && flow->untold == 0 &&
-	       flow->stream_state == STREAM_OPEN && flow->conn.state == VSW_CONN_ESTABLISHED &&
+	if (flow->sibling != NULL)
+		return flow->conn.state == VSW_CONN_ESTABLISHED &&
+		       !vsw_backlog_is_empty(&flow->backlog) &&
+		       !(flow->conn.guest_shut & VSW_SHUTDOWN_RCV);
+	return flow->readable && !flow->reading && flow->untold == 0 && flow->link == LINK_OPEN &&
+	       flow->conn.state == VSW_CONN_ESTABLISHED &&
 	       !(flow->conn.guest_shut & VSW_SHUTDOWN_RCV) &&
 	       !(flow->conn.far_shut & VSW_SHUTDOWN_SEND);
 }
@@ -329,8 +361,13 @@ void
 flow_schedule(struct flow *flow)
 {
 	struct guest *guest = flow->guest;
+	bool is_stalled = has_data(flow) && !window_is_open(flow);
 
-	if (has_data(flow) && !window_is_open(flow) && vsw_conn_stalled(&flow->conn)) {
+	if (is_stalled && flow->gone_after_read) { /* that READ may be long in coming */
+		flow->gone_after_read = false;
+		vsw_conn_event(&flow->conn, VSW_CONN_EV_FAR_GONE, 0); /* no action: no end yet */
+	}
+	if (is_stalled && vsw_conn_stalled(&flow->conn)) {
 		vsw_count(&guest->counters, VSW_CTR_CREDIT_STALLS, 1);
 		flow->probe_ms = PROBE_FIRST_MS;
 		arm(&flow->probe, flow->probe_ms, on_probe, flow);
@@ -350,43 +387,6 @@ flow_unschedule(struct flow *flow)
 	TAILQ_REMOVE(&flow->guest->ready, flow, ready_entry);
 }
 
-/*
- * What the bridge says.
- */
-
-void
-flow_on_opened(void *ctx, struct vsw_msg *msg)
-{
-	struct flow *flow = msg->conn;
-	bool is_open = msg->result == 0;
-
-	flow->stream = msg->stream;
-	flow->stream_state = is_open ? STREAM_OPEN : STREAM_NONE;
-	guest_free(flow->guest, msg);
-	if (is_open)
-		flow_tell_bridge(flow); /* the guest may have gone meanwhile: CLOSE */
-	else
-		flow->untold = 0;
-	if (is_open && flow->conn.state == VSW_CONN_OPENING)
-		vsw_count(&flow->guest->counters, VSW_CTR_CONNS_FROM_GUEST, 1);
-	flow_event(flow, is_open ? VSW_CONN_EV_FAR_OPENED : VSW_CONN_EV_FAR_REFUSED, 0);
-}
-
-void
-flow_on_closed(void *ctx, struct vsw_msg *msg)
-{
-	struct flow *flow = msg->conn;
-
-	if (flow == NULL) { /* a host's request that was refused at once never had one */
-		vsw_msg_free(msg);
-		return;
-	}
-	guest_free(flow->guest, msg);
-	flow->stream = NULL;
-	flow->stream_state = STREAM_NONE;
-	settle(flow);
-}
-
 void
 flow_on_notice(void *ctx, struct vsw_msg *msg)
 {
@@ -395,10 +395,15 @@ flow_on_notice(void *ctx, struct vsw_msg *msg)
 
 	if (msg->len > 0)
 		actions |= vsw_conn_event(&flow->conn, VSW_CONN_EV_FAR_TOOK, msg->len);
-	if (msg->flags & VSW_MSG_F_HANGUP)
-		actions |= vsw_conn_event(&flow->conn, VSW_CONN_EV_FAR_GONE, 0);
 	if (msg->flags & VSW_MSG_F_READABLE)
 		flow->readable = true;
+	/* A host that has closed is gone and at its end: the guest is told in one SHUTDOWN, if the
+	 * READ that comes next finds the end. */
+	if (msg->flags & VSW_MSG_F_HANGUP) {
+		flow->gone_after_read = flow->reading || flow_wants_data(flow);
+		if (!flow->gone_after_read)
+			actions |= vsw_conn_event(&flow->conn, VSW_CONN_EV_FAR_GONE, 0);
+	}
 	vsw_msg_free(msg);
 	flow_act(flow, actions);
 }

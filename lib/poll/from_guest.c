@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * From the guest: pop a burst of chains, copy and check each header, run the connection's
- * state machine, lend payload to the bridge. A chain that carries no payload for the host
- * is done at once; one that does comes back with WROTE.
+ * state machine, lend payload to the far end. A chain that carries none is done at once; one
+ * that does comes back with WROTE.
  *
  * A chain is taken only when everything it may need is there: room for a RST, a message
  * for its payload. Otherwise it and those behind it are put back in order and the guest's
@@ -27,13 +27,46 @@ refuse(struct guest *guest, const struct vsw_pkt *pkt, enum vsw_counter why)
 }
 
 static void
+begin(struct guest *guest, const struct vsw_pkt *pkt, const struct vsw_guest_conf *sibling)
+{
+	if (guest->n_flows >= guest->conf->max_conns || guest->drained ||
+	    flow_from_guest(guest, pkt, sibling) == NULL)
+		refuse(guest, pkt, VSW_CTR_REFUSED_LIMIT);
+}
+
+static void
+begin_to_sibling(struct guest *guest, const struct vsw_pkt *pkt)
+{
+	const struct vsw_guest_conf *sibling;
+
+	/* Two ends with one name: nobody could tell them apart. */
+	if (pkt->dst_cid == pkt->src_cid && pkt->dst_port == pkt->src_port) {
+		refuse(guest, pkt, VSW_CTR_RESET_PROTOCOL);
+		return;
+	}
+	switch (vsw_routes_find(guest->poll->routes, guest->conf, pkt->dst_cid, &sibling)) {
+	case VSW_ROUTE_OK:
+		begin(guest, pkt, sibling);
+		break;
+	case VSW_ROUTE_FORBIDDEN:
+		refuse(guest, pkt, VSW_CTR_RESET_FORBIDDEN_CID);
+		break;
+	case VSW_ROUTE_UNKNOWN:
+		refuse(guest, pkt, VSW_CTR_RESET_UNKNOWN_CID);
+		break;
+	}
+}
+
+static void
 on_request(struct guest *guest, struct flow *old, const struct vsw_pkt *pkt)
 {
 	if (old != NULL)
 		flow_event(old, VSW_CONN_EV_SUPERSEDED, 0);
-	if (guest->n_flows >= guest->conf->max_conns || guest->drained ||
-	    flow_from_guest(guest, pkt) == NULL)
-		refuse(guest, pkt, VSW_CTR_REFUSED_LIMIT);
+	guest_forget_resets(guest, pkt);
+	if (pkt->dst_cid == VSW_CID_HOST)
+		begin(guest, pkt, NULL);
+	else
+		begin_to_sibling(guest, pkt);
 }
 
 /*
@@ -68,15 +101,17 @@ free_all(struct guest *guest, struct vsw_msg **msgs, unsigned int n)
 
 /* All messages for a chain of n_segs segments, or none. */
 static unsigned int
-alloc_parts(struct guest *guest, uint16_t n_segs, struct vsw_msg *msgs[PARTS_MAX])
+alloc_parts(struct flow *flow, uint16_t n_segs, struct vsw_msg *msgs[PARTS_MAX])
 {
+	enum vsw_verb verb = flow->sibling != NULL ? VSW_MSG_PEER_DATA : VSW_MSG_WRITE;
+	struct guest *guest = flow->guest;
 	unsigned int n_parts = (n_segs + VSW_MSG_SEGS - 1) / VSW_MSG_SEGS;
 
 	if (guest->n_free_loans == 0 ||
 	    (guest->n_parts_out > 0 && guest->n_parts_out + n_parts > LOANS_MAX))
 		return 0;
 	for (unsigned int i = 0; i < n_parts; i++) {
-		msgs[i] = guest_alloc(guest, VSW_MSG_WRITE);
+		msgs[i] = guest_alloc(guest, verb);
 		if (msgs[i] == NULL) {
 			free_all(guest, msgs, i);
 			return 0;
@@ -86,27 +121,51 @@ alloc_parts(struct guest *guest, uint16_t n_segs, struct vsw_msg *msgs[PARTS_MAX
 }
 
 static void
+note_given(struct flow *flow, unsigned int n_parts, uint32_t len)
+{
+	flow->n_loans_out += n_parts;
+	flow->far_bytes += len;
+	flow->guest->far_bytes += len;
+}
+
+/* A sibling that has no room yet may keep the loan: there is plenty left for others. */
+static bool
+may_be_held(const struct guest *guest)
+{
+	return guest->n_parts_out <= LOANS_BEFORE_NO_HOLD &&
+	       guest->n_descs_out <= guest->from_guest.conf.size / RING_FRACTION_HELD;
+}
+
+static void
 lend(struct flow *flow, const struct vsw_chain *chain, struct vsw_msg **msgs, unsigned int n_parts)
 {
 	struct guest *guest = flow->guest;
+	uint16_t n_descs = chain->n_segs + 1; /* its header may have one of its own */
 	uint16_t loan = guest->free_loan[--guest->n_free_loans];
 	const struct iovec *seg = chain->segs;
 	uint16_t left = chain->n_segs;
 
-	guest->loan[loan] = (struct loan){.head = chain->head, .n_parts = (uint16_t)n_parts};
+	guest->loan[loan] = (struct loan){
+		.head = chain->head,
+		.n_parts = (uint16_t)n_parts,
+		.n_descs = n_descs,
+	};
 	guest->n_parts_out += n_parts;
+	guest->n_descs_out += n_descs;
+	if (flow->sibling != NULL)
+		note_given(flow, n_parts, chain->len);
 	for (unsigned int i = 0; i < n_parts; i++) {
 		struct vsw_msg *msg = msgs[i];
 
-		msg->guest = guest->conf;
-		msg->conn = flow;
-		msg->stream = flow->stream;
+		far_address(flow, msg);
 		msg->loan = loan;
+		if (flow->sibling != NULL && !may_be_held(guest))
+			msg->flags = VSW_MSG_F_NO_HOLD;
 		for (; left > 0 && msg->n_segs < VSW_MSG_SEGS; left--, seg++) {
 			msg->segs[msg->n_segs++] = *seg;
 			msg->len += seg->iov_len;
 		}
-		vsw_msg_send(guest->conf->bridge_loop, msg);
+		vsw_msg_send(flow->far_loop, msg);
 	}
 }
 
@@ -118,10 +177,11 @@ take_payload(struct flow *flow, const struct vsw_pkt *pkt, struct vsw_chain *cha
 	unsigned int n_parts;
 	uint32_t actions;
 
-	if (flow->untold != 0)
+	if (flow->untold != 0 ||
+	    (flow->sibling != NULL && sibling_budget_is_used_up(guest, pkt->len)))
 		return false;
 	trim_to_payload(chain, pkt->len);
-	n_parts = alloc_parts(guest, chain->n_segs, msgs);
+	n_parts = alloc_parts(flow, chain->n_segs, msgs);
 	if (n_parts == 0)
 		return false;
 
@@ -142,6 +202,16 @@ take_payload(struct flow *flow, const struct vsw_pkt *pkt, struct vsw_chain *cha
  */
 
 static void
+take_known(struct flow *flow, const struct vsw_pkt *pkt)
+{
+	uint32_t actions = vsw_conn_input(&flow->conn, pkt);
+
+	if (flow->sibling != NULL && (flow->conn.guest_shut & VSW_SHUTDOWN_RCV))
+		actions |= sibling_discard(flow);
+	flow_act(flow, actions);
+}
+
+static void
 take_control(struct guest *guest, struct flow *flow, const struct vsw_pkt *pkt)
 {
 	if (pkt->op == VSW_OP_REQUEST)
@@ -149,7 +219,7 @@ take_control(struct guest *guest, struct flow *flow, const struct vsw_pkt *pkt)
 	else if (flow == NULL)
 		refuse(guest, pkt, VSW_CTR_RESET_UNKNOWN_CONN);
 	else
-		flow_act(flow, vsw_conn_input(&flow->conn, pkt));
+		take_known(flow, pkt);
 }
 
 static void
@@ -182,7 +252,7 @@ take_chain(struct guest *guest, struct vsw_chain *chain)
 
 	verdict = vsw_pkt_decode(&pkt, raw, (uint32_t)raw_len, chain->len - (uint32_t)raw_len,
 				 guest->conf->cid);
-	if (verdict == VSW_PKT_OK && pkt.dst_cid == VSW_CID_HOST) {
+	if (verdict == VSW_PKT_OK) {
 		flow = flow_find(guest, &pkt);
 		if (flow != NULL && pkt.op == VSW_OP_RW && pkt.len > 0)
 			return take_payload(flow, &pkt, chain);
@@ -190,8 +260,6 @@ take_chain(struct guest *guest, struct vsw_chain *chain)
 
 	if (verdict != VSW_PKT_OK)
 		take_bad(guest, &pkt, verdict);
-	else if (pkt.dst_cid != VSW_CID_HOST)
-		refuse(guest, &pkt, VSW_CTR_RESET_UNKNOWN_CID);
 	else
 		take_control(guest, flow, &pkt);
 	vsw_virtq_push(&guest->from_guest, chain->head, 0);
@@ -227,9 +295,16 @@ from_guest_on_wrote(void *ctx, struct vsw_msg *msg)
 	guest->n_parts_out--;
 	if (--loan->n_parts == 0) {
 		vsw_virtq_push(&guest->from_guest, loan->head, 0);
+		guest->n_descs_out -= loan->n_descs;
 		guest->free_loan[guest->n_free_loans++] = msg->loan;
 	}
 	guest_free(guest, msg);
-	if (flow != NULL && len > 0)
+	if (flow == NULL)
+		return;
+	if (flow->sibling != NULL) {
+		flow->n_loans_out--;
+		sibling_account(flow, len);
+	} else if (len > 0) {
 		flow_event(flow, VSW_CONN_EV_FAR_TOOK, len);
+	}
 }

@@ -4,9 +4,9 @@
  * VMM any number of times; drained when vswd goes.
  *
  * A stop is complete when every loan has come back. The bridge returns a loan within its
- * pass, except while the guest's spill budget is used up: then it is asked once, by RECALL,
- * to make room in any case. The vhost-user thread waits meanwhile, so nothing here waits for
- * that thread.
+ * pass, except while the guest's spill budget is used up; a sibling may hold some until it has
+ * receive buffers: both are asked once, by RECALL, to make room in any case. The vhost-user
+ * thread waits meanwhile, so nothing here waits for that thread.
  */
 #include <endian.h>
 #include <errno.h>
@@ -23,6 +23,9 @@
 
 RTE_LOG_REGISTER(vsw_log_poll, vsw.poll, NOTICE);
 
+/* Payload in a receive buffer of Linux; a first guess of what others have. */
+#define LINUX_RECV_ROOM 3732
+
 struct guest *
 guest_create(struct vsw_poll *poll, const struct vsw_guest_conf *conf)
 {
@@ -31,10 +34,13 @@ guest_create(struct vsw_poll *poll, const struct vsw_guest_conf *conf)
 	if (guest == NULL)
 		return NULL;
 	guest->conf = conf;
-	guest->loop = poll->loop;
+	guest->poll = poll;
+	guest->recv_room = LINUX_RECV_ROOM;
+	rte_timer_init(&guest->stuck);
 	TAILQ_INIT(&guest->flows);
 	TAILQ_INIT(&guest->ready);
 	TAILQ_INIT(&guest->untold);
+	TAILQ_INIT(&guest->due);
 	for (uint16_t i = 0; i < LOANS_MAX; i++)
 		guest->free_loan[guest->n_free_loans++] = i;
 	if (vsw_conn_table_init(&guest->conns, (uint32_t)rte_rand()) != 0) {
@@ -54,13 +60,23 @@ guest_destroy(struct guest *guest)
 	while ((flow = TAILQ_FIRST(&guest->flows)) != NULL)
 		flow_free(flow);
 	vsw_conn_table_fini(&guest->conns);
+	rte_timer_stop_sync(&guest->stuck);
 	free(guest);
 }
 
 static bool
 is_answered(enum vsw_verb verb)
 {
-	return verb != VSW_MSG_ACCEPT && verb != VSW_MSG_SHUTDOWN;
+	switch (verb) {
+	case VSW_MSG_ACCEPT:
+	case VSW_MSG_SHUTDOWN:
+	case VSW_MSG_PEER_NEWS:
+	case VSW_MSG_PEER_CLOSE:
+	case VSW_MSG_PEER_CLOSED:
+		return false;
+	default:
+		return true;
+	}
 }
 
 struct vsw_msg *
@@ -95,6 +111,23 @@ guest_queue_reset(struct guest *guest, const struct vsw_pkt *rst)
 	guest->n_resets++;
 }
 
+/* A REQUEST of the guest: what it sent before on that pair of ports is forgotten on both
+ * sides, and so are the answers to it. */
+void
+guest_forget_resets(struct guest *guest, const struct vsw_pkt *request)
+{
+	unsigned int n = guest->n_resets;
+
+	guest->n_resets = 0;
+	for (unsigned int i = 0; i < n; i++) {
+		struct vsw_pkt rst = guest->reset[(guest->first_reset + i) % RESETS_MAX];
+
+		if (rst.dst_port != request->src_port || rst.src_port != request->dst_port ||
+		    rst.src_cid != request->dst_cid)
+			guest_queue_reset(guest, &rst);
+	}
+}
+
 /*
  * Rings.
  */
@@ -113,9 +146,9 @@ watch_kick(struct guest *guest, unsigned int i, const struct vsw_virtq *vq)
 		.fd = vq->conf.kickfd,
 		.wakeup_only = true,
 	};
-	if (!vsw_loop_sleeps(guest->loop) || vq->conf.kickfd < 0)
+	if (!vsw_loop_sleeps(guest->poll->loop) || vq->conf.kickfd < 0)
 		return;
-	if (vsw_loop_watch(guest->loop, &guest->kick[i], EPOLLIN | EPOLLET) != 0) {
+	if (vsw_loop_watch(guest->poll->loop, &guest->kick[i], EPOLLIN | EPOLLET) != 0) {
 		guest->kick[i].fd = -1;
 		VSW_LOG(WARNING, "guest %u: its kicks cannot be waited for, it may be slow",
 			guest->conf->cid);
@@ -126,8 +159,8 @@ static void
 unwatch_kicks(struct guest *guest)
 {
 	for (unsigned int i = 0; i < VSW_ARRAY_SIZE(guest->kick); i++) {
-		if (vsw_loop_sleeps(guest->loop) && guest->kick[i].fd >= 0)
-			vsw_loop_unwatch(guest->loop, &guest->kick[i]);
+		if (vsw_loop_sleeps(guest->poll->loop) && guest->kick[i].fd >= 0)
+			vsw_loop_unwatch(guest->poll->loop, &guest->kick[i]);
 		guest->kick[i].fd = -1;
 	}
 }
@@ -249,19 +282,33 @@ is_told(const struct guest *guest)
 	       (guest->n_resets == 0 && TAILQ_EMPTY(&guest->ready));
 }
 
+/* Ask for the loans that somebody may hold on to. */
+static void
+recall(struct guest *guest)
+{
+	struct flow *flow;
+	struct vsw_msg *msg;
+
+	TAILQ_FOREACH (flow, &guest->flows, all_entry)
+		sibling_recall(flow);
+	if (guest->recalling)
+		return;
+	msg = guest_alloc(guest, VSW_MSG_RECALL);
+	if (msg == NULL)
+		return;
+	msg->guest = guest->conf;
+	vsw_msg_send(guest->conf->bridge_loop, msg);
+	guest->recalling = true;
+}
+
 void
 guest_progress(struct guest *guest)
 {
-	if (guest->stopping != NULL && guest->n_parts_out == 0 && guest->n_reads_out == 0) {
-		finish_stop(guest);
-	} else if (guest->stopping != NULL && guest->n_parts_out > 0 && !guest->recalling) {
-		struct vsw_msg *recall = guest_alloc(guest, VSW_MSG_RECALL);
-
-		if (recall != NULL) {
-			recall->guest = guest->conf;
-			vsw_msg_send(guest->conf->bridge_loop, recall);
-			guest->recalling = true;
-		}
+	if (guest->stopping != NULL) {
+		if (guest->n_parts_out == 0 && guest->n_reads_out == 0)
+			finish_stop(guest);
+		else if (guest->n_parts_out > 0)
+			recall(guest);
 	}
 	if (guest->draining != NULL && guest->stopping == NULL && is_told(guest)) {
 		struct vsw_msg *drain = guest->draining;

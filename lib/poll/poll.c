@@ -19,10 +19,11 @@ guest_pass(struct vsw_poll *poll, struct guest *guest)
 	struct flow *flow, *next;
 
 	guest->starved = false;
+	flow_run_due(guest);
+	sibling_run_due(guest);
 	for (flow = TAILQ_FIRST(&guest->untold); flow != NULL; flow = next) {
 		next = TAILQ_NEXT(flow, untold_entry);
-		flow_tell_bridge(flow);
-		flow_schedule(flow);
+		flow_act(flow, 0); /* what was said last may have been all that kept it */
 	}
 	if (guest->state == GUEST_RUNNING && guest->stopping == NULL) {
 		work += to_guest_pass(poll, guest);
@@ -56,7 +57,7 @@ guest_may_sleep(struct guest *guest)
 	bool waits = guest->n_resets > 0 || !TAILQ_EMPTY(&guest->ready);
 	bool more = false;
 
-	if (guest->starved)
+	if (guest->starved || guest->stuck_is_due || !TAILQ_EMPTY(&guest->due))
 		return false;
 	if (guest->state != GUEST_RUNNING || guest->stopping != NULL)
 		return true;
@@ -137,8 +138,12 @@ on_recalled(void *ctx, struct vsw_msg *msg)
 {
 	struct vsw_poll *poll = ctx;
 	struct guest *guest = poll->by_id[msg->guest->id];
+	struct flow *flow = msg->conn;
 
-	guest->recalling = false;
+	if (flow != NULL)
+		flow->is_recalled = false;
+	else
+		guest->recalling = false;
 	guest_free(guest, msg);
 }
 
@@ -163,9 +168,16 @@ vsw_poll_create(struct vsw_loop *loop)
 		{VSW_MSG_DRAIN, on_drain},
 		{VSW_MSG_RECALLED, on_recalled},
 		{VSW_MSG_INCOMING, on_incoming},
-		{VSW_MSG_OPENED, flow_on_opened},
-		{VSW_MSG_CLOSED, flow_on_closed},
+		{VSW_MSG_OPENED, far_on_opened},
+		{VSW_MSG_CLOSED, far_on_closed},
 		{VSW_MSG_NOTICE, flow_on_notice},
+		{VSW_MSG_PEER_CONNECT, sibling_on_connect},
+		{VSW_MSG_PEER_DATA, sibling_on_data},
+		{VSW_MSG_PEER_NEWS, sibling_on_news},
+		{VSW_MSG_PEER_CLOSE, sibling_on_close},
+		{VSW_MSG_PEER_CLOSED, sibling_on_closed},
+		{VSW_MSG_PEER_RECALL, sibling_on_recall},
+		{VSW_MSG_ROUTES, sibling_on_routes},
 		{VSW_MSG_WROTE, from_guest_on_wrote},
 		{VSW_MSG_FILLED, to_guest_on_filled},
 	};

@@ -12,11 +12,13 @@
 
 #include <rte_timer.h>
 
+#include "vsw_backlog.h"
 #include "vsw_base.h"
-#include "vsw_conn.h"
+#include "vsw_conn_table.h"
 #include "vsw_guest_conf.h"
 #include "vsw_loop.h"
 #include "vsw_rings.h"
+#include "vsw_route.h"
 #include "vsw_stats.h"
 #include "vsw_virtq.h"
 
@@ -35,37 +37,60 @@
  * guest: each packet may need one (Linux' vhost stops at the ring size in the same way). */
 #define RESETS_MAX 64
 
+/* With more loans out than this, or more than this part of its ring, a guest's payload for
+ * siblings is not held by them, but spilled at once: what slow siblings hold never keeps it from
+ * talking to others. */
+#define LOANS_BEFORE_NO_HOLD (LOANS_MAX / 2)
+#define RING_FRACTION_HELD 2
+
 struct guest;
 
-/* What has become of the host stream of a flow. */
-enum stream_state {
-	STREAM_NONE,    /* there is none: never was, refused, or the bridge has confirmed CLOSE */
-	STREAM_OPENING, /* CONNECT was sent */
-	STREAM_OPEN,
-	STREAM_CLOSING, /* CLOSE was sent; no message for the stream may follow */
+/* What has become of the far end of a flow. */
+enum link_state {
+	LINK_NONE,    /* there is none: never was, refused, or it has confirmed our CLOSE */
+	LINK_OPENING, /* CONNECT was sent */
+	LINK_OPEN,
+	LINK_CLOSING, /* CLOSE was sent; no request may follow */
 };
 
-/* A connection with its host stream, and its place in the guest's schedule. */
+/* A connection with its far end, and its place in the guest's schedule. */
 struct flow {
 	struct vsw_conn conn;
 	struct guest *guest;
-	void *stream; /* the bridge's */
-	enum stream_state stream_state;
 
-	uint32_t untold; /* VSW_CONN_ACT_* for the bridge that found no message yet */
+	/* The far end: a stream at the guest's bridge, or the flow of a sibling. */
+	const struct vsw_guest_conf *sibling; /* NULL: a host stream */
+	struct vsw_loop *far_loop;
+	void *far; /* its name there */
+	enum link_state link;
+	uint32_t untold; /* VSW_CONN_ACT_* and TELL_* that found no message yet */
+
 	bool in_table;
 	bool is_ready;          /* on guest->ready */
 	bool is_untold;         /* on guest->untold */
 	bool readable;          /* the host has sent something, or its end */
 	bool reading;           /* a READ is out */
+	bool gone_after_read;   /* the host receives no more; told after the next READ */
+	bool far_is_done;       /* the sibling's flow makes no request of this one (any more) */
+	bool far_is_told;       /* ... and PEER_CLOSED was said to it */
+	bool far_eof;           /* the sibling's end of stream lies behind the backlog */
+	bool far_drops;         /* the sibling need not deliver what it has of this flow */
+	bool is_recalled;       /* PEER_RECALL is out */
 	uint16_t n_read_chains; /* how many buffers the next READ takes */
 	uint16_t probe_ms;
+	uint16_t n_loans_out; /* to the sibling */
+	uint32_t far_bytes;   /* given to the sibling and not in its buffers yet */
+	uint32_t far_taken;   /* what has left those lately, see sibling_run_due() */
+
+	struct vsw_backlog backlog; /* what the sibling sent and the guest has not taken */
 
 	struct rte_timer timer; /* request or close deadline */
 	struct rte_timer probe; /* next CREDIT_REQUEST of a stall */
+	uint8_t due;            /* DUE_* of flow.c: which of them have run out */
 
 	TAILQ_ENTRY(flow) ready_entry;
 	TAILQ_ENTRY(flow) untold_entry;
+	TAILQ_ENTRY(flow) due_entry;
 	TAILQ_ENTRY(flow) all_entry;
 };
 
@@ -75,6 +100,7 @@ TAILQ_HEAD(flow_list, flow);
 struct loan {
 	uint16_t head;
 	uint16_t n_parts; /* messages that are not back yet */
+	uint16_t n_descs; /* of the guest's ring, at most */
 };
 
 enum guest_state {
@@ -85,7 +111,7 @@ enum guest_state {
 
 struct guest {
 	const struct vsw_guest_conf *conf;
-	struct vsw_loop *loop;    /* the poll role's */
+	struct vsw_poll *poll;
 	TAILQ_ENTRY(guest) entry; /* of poll->guests */
 	enum guest_state state;
 	struct vsw_counters counters;
@@ -103,7 +129,8 @@ struct guest {
 	unsigned int n_flows;    /* including those that wait for their last RST or CLOSED */
 	struct flow_list flows;  /* all of them */
 	struct flow_list ready;  /* with something for the guest, served in turn */
-	struct flow_list untold; /* with something for the bridge that found no message */
+	struct flow_list untold; /* with something for the far end that found no message */
+	struct flow_list due;    /* with a timer that has run out */
 
 	/* Packets to nobody's connection, answered by RST before anything else is sent. */
 	struct vsw_pkt reset[RESETS_MAX];
@@ -115,8 +142,15 @@ struct guest {
 	uint16_t free_loan[LOANS_MAX];
 	uint16_t n_free_loans;
 	uint16_t n_msgs_out;  /* all messages that will come back */
-	uint16_t n_parts_out; /* WRITE messages */
+	uint16_t n_parts_out; /* WRITE and PEER_DATA messages */
+	uint32_t n_descs_out; /* of all loans */
 	uint16_t n_reads_out; /* READ messages */
+	uint32_t recv_room;   /* payload that its last receive buffer had room for */
+
+	/* What siblings have not taken of all its flows; bounded by the spill budget. */
+	uint64_t far_bytes;
+	struct rte_timer stuck; /* runs while that budget is used up */
+	bool stuck_is_due;      /* it has run out */
 
 	bool starved;    /* something waits for a free message: the loop must not sleep */
 	bool is_blocked; /* nothing can be taken from it until a loan or a buffer comes back */
@@ -129,6 +163,7 @@ struct guest {
 /* The role. */
 struct vsw_poll {
 	struct vsw_loop *loop;
+	const struct vsw_routes *routes; /* set before the first guest is attached */
 	TAILQ_HEAD(, guest) guests;
 	struct guest *by_id[VSW_GUESTS_MAX];
 	struct vsw_chain_burst burst; /* of whoever pops right now */
@@ -144,10 +179,20 @@ void guest_drain(struct vsw_poll *poll, struct guest *guest, struct vsw_msg *dra
 void guest_progress(struct guest *guest);
 /* Queue a RST; there is room (reset_room()). */
 void guest_queue_reset(struct guest *guest, const struct vsw_pkt *rst);
+/* Take back those that answer packets older than this REQUEST. */
+void guest_forget_resets(struct guest *guest, const struct vsw_pkt *request);
 /* A message to the bridge for this guest; NULL: try again at a later pass, which will come.
  * One that the bridge answers is given back with guest_free(). */
 struct vsw_msg *guest_alloc(struct guest *guest, enum vsw_verb verb);
 void guest_free(struct guest *guest, struct vsw_msg *msg);
+
+/* It has no connections, or is about to lose them, and takes no new ones. */
+static inline bool
+guest_is_gone(const struct guest *guest)
+{
+	return guest->state == GUEST_STOPPED || guest->drained ||
+	       (guest->stopping != NULL && (guest->stopping->flags & VSW_MSG_F_RESET));
+}
 
 static inline unsigned int
 guest_reset_room(const struct guest *guest)
@@ -155,30 +200,72 @@ guest_reset_room(const struct guest *guest)
 	return RESETS_MAX - guest->n_resets;
 }
 
-/* flow.c: a connection and its stream */
-struct flow *flow_from_guest(struct guest *guest, const struct vsw_pkt *request);
+/* flow.c: a connection, its timers, its place in the schedule */
+struct flow *flow_from_guest(struct guest *guest, const struct vsw_pkt *request,
+			     const struct vsw_guest_conf *sibling);
 void flow_from_host(struct guest *guest, struct vsw_msg *incoming);
+void flow_from_sibling(struct guest *guest, struct vsw_msg *connect);
 void flow_free(struct flow *flow);
 struct flow *flow_find(struct guest *guest, const struct vsw_pkt *pkt);
 /* Carry out what the state machine asked for, DELIVER excepted. May free the flow. */
 void flow_act(struct flow *flow, uint32_t actions);
 void flow_event(struct flow *flow, enum vsw_conn_event event, uint32_t n);
+/* Its ports are needed: it ends. The guest is told before it hears of the new connection. */
+void flow_evict(struct flow *flow);
 /* Put it on the guest's ready list if it has something to say or to fetch. */
 void flow_schedule(struct flow *flow);
 void flow_unschedule(struct flow *flow);
-/* Send what waits in flow->untold, as far as there are messages. */
-void flow_tell_bridge(struct flow *flow);
-/* Is there host data that the guest would take now? */
+/* Is there data that the guest would take now? */
 bool flow_wants_data(const struct flow *flow);
-void flow_on_opened(void *ctx, struct vsw_msg *msg);
-void flow_on_closed(void *ctx, struct vsw_msg *msg);
 void flow_on_notice(void *ctx, struct vsw_msg *msg);
+/* Do what the timers of the guest's flows have run out for. */
+void flow_run_due(struct guest *guest);
+
+/* far.c: what a flow tells its far end, and hears of its opening and closing */
+
+/* To tell the far end, beside the VSW_CONN_ACT_* of a connection. */
+#define TELL_CONNECT 0x10000u
+#define TELL_TOOK 0x20000u   /* a sibling: spilled bytes have been delivered */
+#define TELL_CLOSED 0x40000u /* a sibling: its PEER_CLOSE has been dealt with */
+
+/* Add to what the far end must be told, and tell it as far as there are messages. */
+void far_tell(struct flow *flow, uint32_t what);
+/* Address a message to the far end. */
+void far_address(const struct flow *flow, struct vsw_msg *msg);
+void far_on_opened(void *ctx, struct vsw_msg *msg);
+void far_on_closed(void *ctx, struct vsw_msg *msg);
+
+/* sibling.c: what a sibling's flow asks of this one */
+
+/* Copy what it has sent into receive buffers. False: the guest has none. */
+bool sibling_deliver(struct vsw_poll *poll, struct flow *flow);
+/* The guest receives no more: what waits for it is as good as taken. @return actions. */
+uint32_t sibling_discard(struct flow *flow);
+/* The connection is over: nothing more goes to the guest. */
+void sibling_drop_backlog(struct flow *flow);
+/* The sibling took bytes of this flow; or, when it is over, all that it has not. */
+void sibling_account(struct flow *flow, uint32_t len);
+/* The budget of bytes for slow siblings is used up: the guest waits, not for ever. */
+bool sibling_budget_is_used_up(struct guest *guest, uint32_t len);
+/* Reset what is stuck, after a second of that. */
+void sibling_run_due(struct guest *guest);
+void sibling_recall(struct flow *flow);
+void sibling_on_connect(void *ctx, struct vsw_msg *msg);
+void sibling_on_data(void *ctx, struct vsw_msg *msg);
+void sibling_on_news(void *ctx, struct vsw_msg *msg);
+void sibling_on_close(void *ctx, struct vsw_msg *msg);
+void sibling_on_closed(void *ctx, struct vsw_msg *msg);
+void sibling_on_recall(void *ctx, struct vsw_msg *msg);
+void sibling_on_routes(void *ctx, struct vsw_msg *msg);
 
 /* from_guest.c: one burst of what the guest sent */
 unsigned int from_guest_pass(struct vsw_poll *poll, struct guest *guest);
 void from_guest_on_wrote(void *ctx, struct vsw_msg *msg);
 
 /* to_guest.c: what the guest is told and given */
+
+/* The buffer has no room for a payload: give it back empty. */
+bool to_guest_is_useless(struct guest *guest, const struct vsw_chain *chain);
 unsigned int to_guest_pass(struct vsw_poll *poll, struct guest *guest);
 void to_guest_on_filled(void *ctx, struct vsw_msg *msg);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * To the guest: resets to nobody's packets first, then each ready connection in turn what
- * it has to say, then one READ of its host data, up to a burst of receive buffers.
+ * it has to say, then its data: a sibling's is copied (sibling.c), a host's fetched by one
+ * READ, up to a burst of receive buffers.
  *
  * A READ lends the buffers' payload room to the bridge, which fills it with one readv(); the
  * packet headers are written here, when it is known how much came. A header lies right
@@ -14,6 +15,9 @@
 #include "vsw_base.h"
 #include "vsw_iov.h"
 #include "poll_guest.h"
+
+/* Connections served in one pass, each up to 64 KiB: what other guests may have to wait for. */
+#define FLOWS_PER_PASS 8
 
 /*
  * Single packets.
@@ -164,14 +168,21 @@ add_buffer(struct fetch *fetch, struct vsw_chain *chain)
 	return true;
 }
 
+bool
+to_guest_is_useless(struct guest *guest, const struct vsw_chain *chain)
+{
+	if (chain->len > VSW_PKT_HDR_LEN)
+		return false;
+	vsw_count(&guest->counters, VSW_CTR_CHAIN_SMALL, 1);
+	return true;
+}
+
 /* No message can make use of this buffer: give it back empty. */
 static bool
-is_useless(struct guest *guest, const struct vsw_chain *chain)
+is_useless_for_reads(struct guest *guest, const struct vsw_chain *chain)
 {
-	if (chain->len <= VSW_PKT_HDR_LEN) {
-		vsw_count(&guest->counters, VSW_CTR_CHAIN_SMALL, 1);
+	if (to_guest_is_useless(guest, chain))
 		return true;
-	}
 	if (count_header_pieces(chain) + 1 > VSW_MSG_SEGS) {
 		vsw_count(&guest->counters, VSW_CTR_CHAIN_BAD_LEN, 1);
 		return true;
@@ -189,7 +200,7 @@ add_buffers(struct vsw_poll *poll, struct guest *guest, struct fetch *fetch, uin
 	for (uint16_t i = 0; i < burst->n_chains; i++) {
 		struct vsw_chain *chain = &burst->chain[i];
 
-		if (!full && is_useless(guest, chain)) {
+		if (!full && is_useless_for_reads(guest, chain)) {
 			vsw_virtq_push(&guest->to_guest, chain->head, 0);
 			continue;
 		}
@@ -224,7 +235,7 @@ fetch_data(struct vsw_poll *poll, struct flow *flow)
 	guest->n_reads_out++;
 	fetch.msg->guest = guest->conf;
 	fetch.msg->conn = flow;
-	fetch.msg->stream = flow->stream;
+	fetch.msg->stream = flow->far;
 	vsw_msg_send(guest->conf->bridge_loop, fetch.msg);
 	return true;
 }
@@ -237,7 +248,8 @@ serve(struct vsw_poll *poll, struct flow *flow)
 	bool served = send_pending(poll, flow, &actions);
 
 	if (served && flow_wants_data(flow))
-		served = fetch_data(poll, flow);
+		served = flow->sibling != NULL ? sibling_deliver(poll, flow)
+					       : fetch_data(poll, flow);
 	if (served)
 		flow_unschedule(flow);
 	flow_act(flow, actions);
@@ -252,7 +264,7 @@ to_guest_pass(struct vsw_poll *poll, struct guest *guest)
 
 	if (guest->n_resets > 0)
 		return work;
-	for (unsigned int i = 0; i < VSW_BURST; i++) {
+	for (unsigned int i = 0; i < FLOWS_PER_PASS; i++) {
 		flow = TAILQ_FIRST(&guest->ready);
 		if (flow == NULL || !serve(poll, flow))
 			break;
@@ -332,12 +344,12 @@ to_guest_on_filled(void *ctx, struct vsw_msg *msg)
 	uint32_t reserved = (uint32_t)vsw_iov_len(msg->segs, msg->n_segs);
 	bool alive = flow->conn.state == VSW_CONN_ESTABLISHED;
 	uint32_t len = alive ? msg->len : 0;
+	uint32_t actions = 0;
 	unsigned int n_used;
-	bool is_end;
 
 	flow->reading = false;
 	guest->n_reads_out--;
-	vsw_conn_unreserve(&flow->conn, reserved, len);
+	vsw_conn_unreserve(&flow->conn, reserved);
 	n_used = complete_buffers(flow, msg, len);
 	adapt(flow, msg->n_chains, n_used);
 	vsw_count(&guest->counters, VSW_CTR_TO_GUEST_PACKETS, n_used);
@@ -345,7 +357,11 @@ to_guest_on_filled(void *ctx, struct vsw_msg *msg)
 
 	if (msg->flags & (VSW_MSG_F_DRAINED | VSW_MSG_F_EOF))
 		flow->readable = false;
-	is_end = (msg->flags & VSW_MSG_F_EOF) != 0;
+	if (flow->gone_after_read)
+		actions |= vsw_conn_event(&flow->conn, VSW_CONN_EV_FAR_GONE, 0);
+	flow->gone_after_read = false;
+	if (msg->flags & VSW_MSG_F_EOF)
+		actions |= vsw_conn_event(&flow->conn, VSW_CONN_EV_FAR_EOF, 0);
 	guest_free(guest, msg);
-	flow_act(flow, is_end ? vsw_conn_event(&flow->conn, VSW_CONN_EV_FAR_EOF, 0) : 0);
+	flow_act(flow, actions);
 }

@@ -23,24 +23,33 @@
 	/* connections */                                                                          \
 	X(CONNS_FROM_GUEST, "conns_from_guest", "connections opened by the guest")                 \
 	X(CONNS_FROM_HOST, "conns_from_host", "connections opened by the host")                    \
+	X(CONNS_TO_SIBLING, "conns_to_sibling", "connections opened by the guest to a sibling")    \
+	X(CONNS_FROM_SIBLING, "conns_from_sibling",                                                \
+	  "connections opened by a sibling to the guest")                                          \
 	X(REFUSED_BY_HOST, "refused_by_host", "guest requests that no host listener took")         \
-	X(REFUSED_BY_GUEST, "refused_by_guest", "host requests that the guest reset")              \
+	X(REFUSED_BY_SIBLING, "refused_by_sibling", "guest requests that a sibling reset")         \
+	X(REFUSED_BY_GUEST, "refused_by_guest", "requests that the guest reset")                   \
 	X(REFUSED_TIMEOUT, "refused_timeout", "requests without an answer in time")                \
 	X(REFUSED_LIMIT, "refused_limit", "requests above the connection limit of the guest")      \
-	X(REFUSED_NOT_READY, "refused_not_ready", "host requests while the guest was not running") \
+	X(REFUSED_NOT_READY, "refused_not_ready", "requests while the guest was not running")      \
 	/* resets sent to the guest */                                                             \
 	X(RESET_UNKNOWN_CONN, "reset_unknown_conn", "packets for a connection that is not there")  \
 	X(RESET_UNKNOWN_CID, "reset_unknown_cid", "packets to a CID that is not there")            \
+	X(RESET_FORBIDDEN_CID, "reset_forbidden_cid", "packets to a CID of no common group")       \
 	X(RESET_TYPE, "reset_type", "packets of a socket type that is not served")                 \
 	X(RESET_PROTOCOL, "reset_protocol", "packets that their connection's state forbids")       \
 	X(RESET_CREDIT, "reset_credit", "connections whose guest sent more than its window")       \
+	X(RESET_BY_SIBLING, "reset_by_sibling", "connections that a sibling has reset")            \
+	X(RESET_STUCK, "reset_stuck", "connections whose sibling took nothing of a full backlog")  \
+	X(RESET_ROUTES, "reset_routes", "connections that new groups do not allow")                \
 	X(RESET_CLOSE_TIMEOUT, "reset_close_timeout", "closed connections the guest kept")         \
 	/* stalls and buffering */                                                                 \
-	X(CREDIT_STALLS, "credit_stalls", "host data had to wait for the guest's window")          \
+	X(CREDIT_STALLS, "credit_stalls", "data had to wait for the guest's window")               \
 	X(BUFFER_STALLS, "buffer_stalls", "the guest had no receive buffer posted")                \
 	X(MESSAGE_STALLS, "message_stalls", "no message was free: the guest had to wait")          \
-	X(SPILLED_BYTES, "spilled_bytes", "bytes buffered because a host socket was full")         \
+	X(SPILLED_BYTES, "spilled_bytes", "bytes buffered because their reader was slow")          \
 	X(LOANS_HELD, "loans_held", "chains kept because the spill budget was used up")            \
+	X(BACKLOG_STALLS, "backlog_stalls", "the budget for slow siblings was used up")            \
 	X(FLUSH_TIMEOUTS, "flush_timeouts", "closed streams whose host reader took nothing")       \
 	/* hosts that did not manage a CONNECT line */                                             \
 	X(HANDSHAKE_BAD_LINE, "handshake_bad_line", "host lines that are not CONNECT <port>")      \

@@ -304,7 +304,7 @@ test_data_before_a_hosts_close_arrives(struct env *e)
 		pattern_fill(buf, sent, 8192);
 		n = send(p.fd, buf, 8192, MSG_NOSIGNAL);
 		sent += n > 0 ? (size_t)n : 0;
-	} while (n > 0 && sent < sizeof(buf));
+	} while (n > 0 && sent + 8192 <= sizeof(buf));
 	env_close(e, p.fd);
 	pump_fd(e, -1, 0, QUIET_MS);
 	memset(buf, 0, sizeof(buf));

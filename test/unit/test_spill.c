@@ -9,7 +9,7 @@
 #include "vsw_test.h"
 
 #include "vsw_base.h"
-#include "spill.h"
+#include "vsw_spill.h"
 
 /* The byte at each position of the stream that runs through. */
 static uint8_t

@@ -5,7 +5,7 @@
  * with a little in them do not cost much more than their budget; a stream that needs a second
  * one has a slow reader and gets full blocks.
  */
-#include "spill.h"
+#include "vsw_spill.h"
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Where things are. VSW_BUILD names another build folder than build."""
+
+import os
+import pathlib
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+GUESTS = TOP / "dts" / "guests"
+BUILD = TOP / os.environ.get("VSW_BUILD", "build")
+LOGS = BUILD / "dts"
+VSWD = BUILD / "app" / "vswd"
+VSW = BUILD / "app" / "vsw"
+UML_XSTATE = BUILD / "dts" / "uml_xstate.so"

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""vswd."""
+
+import os
+import signal
+
+
+class Vm:
+    """What vswd has for a guest: a socket for its VMM, and one for hosts."""
+
+    def __init__(self, folder, cid):
+        self.cid = cid
+        self.vhost = folder / f"vm{cid}.vhost"
+        self.uds = folder / f"vm{cid}.vsock"
+
+    def uds_of_port(self, port):
+        return self.uds.with_name(f"{self.uds.name}_{port}")
+
+
+class Switch:
+    def __init__(self, lab, cids, lcores, user):
+        self.vms = {cid: Vm(lab.folder, cid) for cid in cids}
+        argv = ["-l", lcores, "--", *self._vm_options()]
+        self.process = lab.run("vswd", [lab.staged_vswd, *argv], user=user)
+        self.process.wait_for_output(r"vsw: ready")
+        self._was_killed = False
+
+    def _vm_options(self):
+        for vm in self.vms.values():
+            yield "--vm"
+            yield f"guest-cid={vm.cid},socket={vm.vhost},uds-path={vm.uds}"
+
+    def terminate(self):
+        """@return the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait()
+
+    def kill(self):
+        self._was_killed = True
+        self.process.kill()
+
+    def stop(self):
+        """At the end of each test, whatever it was about."""
+        if self._was_killed:
+            return
+        status = self.terminate() if self.process.is_alive() else self.process.wait()
+        assert status == 0, f"vswd ended with status {status}"
+        self.verify_sockets_are_gone()
+
+    def verify_sockets_are_gone(self):
+        left = [path for vm in self.vms.values() for path in (vm.vhost, vm.uds)
+                if os.path.lexists(path)]
+        assert not left, f"vswd has left {left}"
