@@ -110,6 +110,7 @@ test_config_can_be_read_anywhere_at_any_time(struct env *e)
 		pair_check(e, &p);
 		ok(e, g, vsw_guest_stop(g), "stopping");
 		check_config(e, g, vm);
+		ok(e, g, vsw_guest_start(g, VSW_GUEST_BOOT), "booting");
 		pair_close(e, &p);
 		guest_down(e, vm);
 		env_wait_fds(e, env_baseline_fds(e));
@@ -232,7 +233,7 @@ move_disturbed(struct env *e, struct disturbance *d)
 static void
 add_memory(struct env *e, struct disturbance *d)
 {
-	ok(e, d->g, vsw_guest_add_region(d->g, 8 * MIB), "adding memory");
+	ok(e, d->g, vsw_guest_add_region(d->g, 32 * MIB), "adding memory");
 }
 
 static void
@@ -461,6 +462,7 @@ stuffed_guest(struct env *e)
 	struct vsw_guest_conf conf = guest_conf(e, 0);
 	struct vsw_guest *g;
 
+	conf.ring_size = 64;
 	conf.send_shape = VSW_GUEST_SEND_INDIRECT;
 	conf.send_fragments = 40;
 	g = guest_up(e, 0, &conf);
@@ -512,7 +514,7 @@ test_memory_added_while_hosts_do_not_read(struct env *e)
 	static uint8_t buf[65536];
 	struct vsw_guest *g = stuffed_guest(e);
 
-	ok(e, g, vsw_guest_add_region(g, 8 * MIB), "adding memory");
+	ok(e, g, vsw_guest_add_region(g, 32 * MIB), "adding memory");
 	ok(e, g, vsw_guest_send_mem_table(g), "telling the same memory");
 	for (int i = 0; i < N_STUFFED; i++) {
 		const struct busy *b = &stuffed[i];
