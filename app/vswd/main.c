@@ -134,6 +134,7 @@ place_guests(struct vswd *vswd)
 	struct vsw_conf *conf = &vswd->opt.conf;
 
 	for (unsigned int i = 0; i < 2 * conf->n_guests; i++) {
+		/* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): with none there is no turn */
 		struct vsw_guest_conf *guest = &conf->guest[i % conf->n_guests];
 		bool is_pinned = guest->lcore != VSW_LCORE_ANY;
 		unsigned int lcore;

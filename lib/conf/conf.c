@@ -160,7 +160,7 @@ same_key(const char *name, const char *key, size_t key_len)
 	if (strlen(name) != key_len)
 		return false;
 	for (size_t i = 0; i < key_len; i++) {
-		char c = key[i] == '_' ? '-' : key[i];
+		int c = key[i] == '_' ? '-' : key[i];
 
 		if (c != name[i])
 			return false;
@@ -249,7 +249,7 @@ vsw_conf_add_vm(struct vsw_conf *conf, const char *arg, char error[VSW_CONF_ERRO
 
 	if (conf->n_guests == VSW_GUESTS_MAX) {
 		snprintf(error, VSW_CONF_ERROR_SIZE,
-			 "--vm %s: one vswd serves at most %u guests; start another one", arg,
+			 "--vm %s: one vswd serves at most %d guests; start another one", arg,
 			 VSW_GUESTS_MAX);
 		return -EINVAL;
 	}
