@@ -188,6 +188,7 @@ take_payload(struct flow *flow, const struct vsw_pkt *pkt, struct vsw_chain *cha
 	vsw_count(&guest->counters, VSW_CTR_FROM_GUEST_BYTES, pkt->len);
 	actions = vsw_conn_input(&flow->conn, pkt);
 	if (actions & VSW_CONN_ACT_DELIVER) {
+		flow->from_guest_bytes += pkt->len;
 		lend(flow, chain, msgs, n_parts);
 	} else {
 		free_all(guest, msgs, n_parts);
@@ -254,7 +255,10 @@ take_chain(struct guest *guest, struct vsw_chain *chain)
 				 guest->conf->cid);
 	if (verdict == VSW_PKT_OK) {
 		flow = flow_find(guest, &pkt);
-		if (flow != NULL && pkt.op == VSW_OP_RW && pkt.len > 0)
+		/* One that is over and of which the guest must still be told takes nothing, and
+		 * waits for nothing. */
+		if (flow != NULL && pkt.op == VSW_OP_RW && pkt.len > 0 &&
+		    flow->conn.state != VSW_CONN_CLOSED)
 			return take_payload(flow, &pkt, chain);
 	}
 

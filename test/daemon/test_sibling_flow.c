@@ -353,21 +353,21 @@ test_receiver_without_buffers(struct env *e)
 	}
 }
 
-/* Resident bytes of vswd. */
+/* Resident bytes of vswd, guests' memory not counted. */
 static size_t
 env_resident(const struct env *e)
 {
-	unsigned long pages = 0;
+	unsigned long pages = 0, shared = 0;
 	char path[64];
 	FILE *f;
 
 	snprintf(path, sizeof(path), "/proc/%d/statm", env_pid(e));
 	f = fopen(path, "r");
-	if (f == NULL || fscanf(f, "%*u %lu", &pages) != 1)
-		pages = 0;
+	if (f == NULL || fscanf(f, "%*u %lu %lu", &pages, &shared) != 2)
+		pages = shared = 0;
 	if (f != NULL)
 		fclose(f);
-	return pages * (size_t)sysconf(_SC_PAGESIZE);
+	return (pages - shared) * (size_t)sysconf(_SC_PAGESIZE);
 }
 
 static void

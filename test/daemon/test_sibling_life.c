@@ -549,7 +549,7 @@ memory_moves(struct env *e, unsigned int from, unsigned int to)
 			stream_step(e, &s[0]);
 		/* Regions can be added four times. */
 		if (i < 3)
-			check(e, vsw_guest_add_region(env_guest(e, who), 8 << 20) == 0);
+			check(e, vsw_guest_add_region(env_guest(e, who), 16 << 20) == 0);
 		else
 			check(e, vsw_guest_send_mem_table(env_guest(e, who)) == 0);
 		vsw_guest_hold_recv(env_guest(e, to), false);

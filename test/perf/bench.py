@@ -111,7 +111,7 @@ class Bench:
             # By count, so that the calls of the connection and the end weigh nothing.
             size = int(next(a for a in args if a.startswith("--size=")).partition("=")[2])
             total = 256 << 20
-            result = self.run_load([*args, f"--count={total // size}"], 120)
+            result = self.run_load([*args, "--settle=0.5", f"--count={total // size}"], 120)
         finally:
             tracer.terminate()
             tracer.wait()
