@@ -274,7 +274,7 @@ read_eal(struct reader *r, const yaml_node_t *list)
 			return fail(r, &node->start_mark, "eal: it ends without --");
 		if (conf->eal_len + strlen(text) + 1 > sizeof(conf->eal_text))
 			return fail(r, &node->start_mark, "eal: the arguments are too long");
-		strcpy(conf->eal_text + conf->eal_len, text);
+		memcpy(conf->eal_text + conf->eal_len, text, strlen(text) + 1);
 		conf->eal_len += strlen(text) + 1;
 		conf->n_eal++;
 	}

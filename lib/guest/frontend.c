@@ -170,7 +170,7 @@ tell(struct vsw_guest *g, uint32_t request, bool wants_ack, const void *payload,
      const int *fds, unsigned int n_fds)
 {
 	bool has_ack = wants_ack && (g->protocol_features & PROTO_REPLY_ACK) != 0;
-	uint64_t result;
+	uint64_t result = 0;
 	int n = vsw_guest_vhost_send(g, request, has_ack ? FLAG_NEED_REPLY : 0, payload, len, fds,
 				     n_fds);
 
@@ -235,7 +235,7 @@ vsw_guest_get_config(struct vsw_guest *g, uint32_t offset, uint32_t size, void *
 static int
 read_cid(struct vsw_guest *g)
 {
-	uint64_t cid;
+	uint64_t cid = 0;
 	int err = vsw_guest_get_config(g, 0, sizeof(cid), &cid);
 
 	if (err < 0)
@@ -395,7 +395,7 @@ connect_socket(struct vsw_guest *g)
 
 	if (strlen(g->socket_path) >= sizeof(addr.sun_path))
 		return guest_fail(g, -ENAMETOOLONG, "%s is too long for a socket", g->socket_path);
-	strcpy(addr.sun_path, g->socket_path);
+	memcpy(addr.sun_path, g->socket_path, strlen(g->socket_path) + 1);
 	g->vhost_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (g->vhost_fd < 0 ||
 	    connect(g->vhost_fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
@@ -597,7 +597,7 @@ static int
 get_vring_base(struct vsw_guest *g, unsigned int q)
 {
 	const struct vring_state ask = {.index = q};
-	struct vring_state reply;
+	struct vring_state reply = {0};
 	const struct ring *r = &g->rings[q];
 	uint16_t used;
 	int n = vsw_guest_vhost_send(g, VSW_VHOST_GET_VRING_BASE, 0, &ask, sizeof(ask), NULL, 0);

@@ -47,6 +47,7 @@ struct model {
 /* What must come of a chain. */
 struct expected {
 	bool is_good;
+	bool is_vague; /* an indirect table lies over the used ring */
 	uint64_t len;
 	unsigned int n_descs; /* read */
 	unsigned int n_buffers;
@@ -267,6 +268,9 @@ expect_indirect(const struct model *m, struct expected *e, const struct vring_de
 	if (!m->conf.indirect || (le16toh(table->flags) & VRING_DESC_F_NEXT) || len == 0 ||
 	    len % 16 != 0 || !add_segments(m, &whole, gpa, len))
 		return false;
+	for (unsigned int i = 0; i < whole.n_segs; i++)
+		e->is_vague |= meet(whole.seg[i].iov_base, whole.seg[i].iov_len, m->conf.used,
+				    used_len(m));
 	for (uint32_t i = 0; i < len / 16; i++) {
 		struct vring_desc d;
 
@@ -288,7 +292,7 @@ expect_chain(const struct model *m, struct expected *e, uint16_t head)
 {
 	uint32_t next = head;
 
-	e->is_good = false;
+	e->is_good = e->is_vague = false;
 	e->len = 0;
 	e->n_descs = e->n_buffers = e->n_segs = 0;
 	for (uint32_t i = 0; i < m->conf.size; i++) {
@@ -330,7 +334,7 @@ check_chain(const struct model *m, const struct vsw_chain *chain, const struct e
 		len += chain->segs[i].iov_len;
 	}
 	CHECK(len == chain->len);
-	if (m->overlaps)
+	if (e == NULL)
 		return;
 	CHECK(e->is_good && e->len == chain->len && e->n_segs == chain->n_segs);
 	CHECK(chain->n_segs == 0 ||
@@ -348,30 +352,43 @@ check_used(struct model *m, uint16_t head, uint32_t len)
 	m->n_used++;
 }
 
-/* The heads that the call took, in order: each was put into the burst or got its used entry. */
-static void
-check_pop(struct model *m, const uint16_t *head, unsigned int n_heads, uint16_t max)
+/* Used entries are written over what is read: the rings, or an indirect table. */
+static bool
+is_vague(const struct model *m, const uint16_t *head, unsigned int n_heads)
 {
 	static struct expected e;
-	unsigned int n_descs = 0, n_buffers = 0, i, n = 0;
 
-	CHECK(m->burst.n_chains <= max && m->burst.n_segs <= VSW_BURST_SEGS);
-	for (i = 0; i < n_heads; i++) {
+	for (unsigned int i = 0; i < n_heads && !m->overlaps; i++) {
+		expect_chain(m, &e, head[i]);
+		if (e.is_vague)
+			return true;
+	}
+	return m->overlaps;
+}
+
+/* The heads that the call took, in order: each was put into the burst or got its used entry. */
+static void
+check_pop(struct model *m, const uint16_t *head, unsigned int n_heads)
+{
+	static struct expected e;
+	unsigned int n_descs = 0, n_buffers = 0, n = 0;
+
+	for (unsigned int i = 0; i < n_heads; i++) {
 		bool is_out = n < m->burst.n_chains && m->burst.chain[n].head == head[i];
 
 		expect_chain(m, &e, head[i]);
 		n_descs += e.n_descs;
 		n_buffers += e.n_buffers;
-		/* An equal head may stand behind it that is good; not with the same descriptors. */
-		if (is_out && (e.is_good || m->overlaps)) {
+		/* an equal head behind it means the same descriptors */
+		CHECK(is_out == e.is_good);
+		if (is_out) {
 			check_chain(m, &m->burst.chain[n++], &e);
 			m->out[m->n_out++] = head[i];
 		} else {
-			CHECK(!e.is_good || m->overlaps);
 			check_used(m, head[i], 0);
 		}
 	}
-	CHECK(m->overlaps || n == m->burst.n_chains);
+	CHECK(n == m->burst.n_chains);
 	/* Empty buffers count; what leads to an indirect table or ends a walk need not. */
 	CHECK(n_buffers <= VSW_BURST_SEGS && n_descs <= VSW_BURST_SEGS + 2 * VSW_BURST);
 }
@@ -411,6 +428,7 @@ step_pop(struct model *m, uint16_t max)
 	vsw_virtq_pop(&m->vq, &m->burst, max);
 	CHECK(!must_break || (m->vq.broken && m->burst.n_chains == 0));
 	CHECK(!m->vq.broken || m->burst.n_chains == 0);
+	CHECK(m->burst.n_chains <= max && m->burst.n_segs <= VSW_BURST_SEGS);
 
 	n_heads = n_back - m->vq.n_returned + (uint16_t)(m->vq.last_avail - m->n_taken);
 	CHECK(n_heads <= VSW_BURST);
@@ -418,7 +436,7 @@ step_pop(struct model *m, uint16_t max)
 	m->n_taken = m->vq.last_avail;
 	m->n_back = m->vq.n_returned;
 	memmove(m->back, m->back + (n_back - m->n_back), m->n_back * sizeof(m->back[0]));
-	if (m->overlaps) {
+	if (is_vague(m, head, n_heads)) {
 		/* Which heads came out cannot be foretold, only how many. */
 		for (i = 0; i < m->burst.n_chains; i++) {
 			check_chain(m, &m->burst.chain[i], NULL);
@@ -426,7 +444,7 @@ step_pop(struct model *m, uint16_t max)
 		}
 		m->n_used = m->vq.used_idx;
 	} else {
-		check_pop(m, head, n_heads, max);
+		check_pop(m, head, n_heads);
 	}
 }
 
@@ -470,15 +488,38 @@ step_flush(struct model *m)
 	CHECK(!is_news || m->overlaps || le16toh(m->conf.used->idx) == m->n_used);
 }
 
+/* Put back and still the last that is available: as if it had not been taken. */
+static bool
+untake(struct model *m)
+{
+	uint16_t head = le16toh(m->conf.avail->ring[(uint16_t)(m->n_taken - 1) % m->conf.size]);
+
+	for (unsigned int i = 0; i < m->n_back; i++) {
+		if (m->back[i] == head) {
+			m->back[i] = m->back[--m->n_back];
+			m->n_taken--;
+			return true;
+		}
+	}
+	return false;
+}
+
 static bool
 step_restart(struct model *m)
 {
+	unsigned int n_back = m->n_back;
+
 	while (m->n_out > 0)
 		step_push(m, 0, 0);
 	step_flush(m);
+	while (!m->overlaps && untake(m))
+		;
 	m->conf.base = vsw_virtq_stop(&m->vq);
-	CHECK(m->conf.base == m->n_taken);
-	/* else nothing was new, and what is there is the guest's own lie */
+	if (m->overlaps)
+		CHECK((uint16_t)(m->n_taken - m->conf.base) <= n_back);
+	else
+		CHECK(m->conf.base == m->n_taken);
+	/* all others got their used entry; with none, what is there may be the guest's own lie */
 	CHECK(m->overlaps || m->n_back == 0 || le16toh(m->conf.used->idx) == m->n_taken);
 	m->n_back = 0;
 	return start(m);
