@@ -4,9 +4,10 @@
  * A vswd in a private folder, synthetic guests on it, and host applications beside it.
  *
  * Each test file is a table of cases that runs once per variant: the two shapes of a VMM
- * times one lcore or two. vswd lives for all cases of a variant, so that what one case
- * leaves behind fails the next: after each case the guests go, and vswd must be alive, back
- * at the number of descriptors it had before, and no guest may have recorded a violation.
+ * times one lcore or two, or what the file says. vswd lives for all cases of a variant, so
+ * that what one case leaves behind fails the next: after each case the guests go, and vswd
+ * must be alive, back at the number of descriptors it had before, and no guest may have
+ * recorded a violation.
  *
  * Every wait has a deadline and keeps all guests going; a wait that fails says what it was
  * for and prints vswd's log. Descriptors made here are closed when the case ends.
@@ -37,7 +38,7 @@
 /** For what must not happen. */
 #define QUIET_MS 120
 
-#define N_VMS 2
+#define N_VMS_MAX 64
 
 struct env;
 
@@ -45,6 +46,9 @@ struct variant {
 	const char *name;
 	enum vsw_guest_shape shape;
 	const char *const *eal_args; /* NULL-terminated */
+	unsigned int n_vms;          /* 0: 2 */
+	/* Further items of --vm, as "lcore=1,groups=a+b", for each guest in turn; NULL: none. */
+	const char *const *vm_items;
 };
 
 struct test_case {
@@ -58,6 +62,10 @@ struct test_case {
 
 /** Run @p cases in all variants. @return for main(). */
 int run_cases(const char *topic, const struct test_case *cases, size_t n);
+
+/** The same in variants of the caller's. */
+int run_cases_in(const char *topic, const struct variant *variants, size_t n_variants,
+		 const struct test_case *cases, size_t n);
 
 /** Fail the case with a sentence, vswd's log, and what the guests know. */
 #define fail_env(e, ...) env_fail(e, __FILE__, __LINE__, __VA_ARGS__)
@@ -84,6 +92,7 @@ void guest_sync(struct env *e, unsigned int vm);
 void guest_down(struct env *e, unsigned int vm);
 
 const struct variant *env_variant(const struct env *e);
+struct vsw_guest *env_guest(const struct env *e, unsigned int vm); /* NULL: it is down */
 pid_t env_pid(const struct env *e);
 const char *env_vhost_path(const struct env *e, unsigned int vm);
 const char *env_uds_path(const struct env *e, unsigned int vm);
