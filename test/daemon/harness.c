@@ -4,6 +4,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
+#include <grp.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -52,18 +54,16 @@ make_dir(char *dir)
 		fail_msg("mkdtemp: %s", strerror(errno));
 }
 
+static int
+remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	return remove(path);
+}
+
 void
 remove_dir(const char *dir)
 {
-	DIR *d = opendir(dir);
-	struct dirent *ent;
-
-	while (d != NULL && (ent = readdir(d)) != NULL)
-		if (strcmp(ent->d_name, ".") != 0 && strcmp(ent->d_name, "..") != 0)
-			unlinkat(dirfd(d), ent->d_name, 0);
-	if (d != NULL)
-		closedir(d);
-	rmdir(dir);
+	nftw(dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 void
@@ -89,7 +89,10 @@ daemon_spawn(struct daemon *d, const char *const *argv)
 			_exit(127);
 		dup2(d->log_fd, 1);
 		dup2(d->log_fd, 2);
-		setenv("XDG_RUNTIME_DIR", d->dir, 1);
+		setenv("RUNTIME_DIRECTORY", d->dir, 1);
+		if (d->uid != 0 &&
+		    (setgroups(0, NULL) != 0 || setgid(d->uid) != 0 || setuid(d->uid) != 0))
+			_exit(127);
 		execv(path, args);
 		dprintf(2, "execv %s: %s\n", path, strerror(errno));
 		_exit(127);
@@ -138,25 +141,31 @@ try_connect(const char *path)
 }
 
 bool
-wait_for_socket(struct daemon *d, const char *path, bool may_probe, int timeout_ms)
+daemon_wait_log(struct daemon *d, const char *text, int timeout_ms)
 {
 	uint64_t deadline = vsw_guest_now_ms() + (uint64_t)timeout_ms;
+	static char log[65536];
 
-	while (vsw_guest_now_ms() < deadline) {
-		int fd = may_probe ? try_connect(path) : -1;
+	for (;;) {
 		siginfo_t info = {0};
 
-		if (fd >= 0)
-			close(fd);
-		if (fd >= 0 || (!may_probe && access(path, F_OK) == 0))
+		daemon_log(d, log, sizeof(log));
+		if (strstr(log, text) != NULL)
 			return true;
 		/* dead already? leave it for daemon_wait() */
 		if (waitid(P_PID, (id_t)d->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
 		    info.si_pid == d->pid)
 			return false;
-		usleep(5000);
+		if (vsw_guest_now_ms() >= deadline)
+			return false;
+		usleep(2000);
 	}
-	return false;
+}
+
+bool
+daemon_wait_ready(struct daemon *d)
+{
+	return daemon_wait_log(d, "vsw: ready: ", 3 * WAIT_MS);
 }
 
 /* ---- environment ---- */
@@ -294,14 +303,11 @@ env_start(struct env *e)
 	}
 	argv[n] = NULL;
 	daemon_spawn(&e->d, argv);
-	for (unsigned int i = 0; i < e->n_vms; i++)
-		if (!wait_for_socket(&e->d, e->vms[i].socket, false, 3 * WAIT_MS) ||
-		    !wait_for_socket(&e->d, e->vms[i].uds, true, 3 * WAIT_MS)) {
-			print_error("%s: vswd does not serve guest %u\n", e->variant->name, i);
-			print_log(e);
-			return false;
-		}
-	return true;
+	if (daemon_wait_ready(&e->d))
+		return true;
+	print_error("%s: vswd does not become ready\n", e->variant->name);
+	print_log(e);
+	return false;
 }
 
 unsigned int
@@ -955,15 +961,26 @@ flow_is_done(const struct flow *f)
 void
 run_flows(struct env *e, struct flow *flows, unsigned int n)
 {
+	run_flows_with(e, flows, n, NULL, NULL);
+}
+
+void
+run_flows_with(struct env *e, struct flow *flows, unsigned int n,
+	       void (*hook)(struct env *e, uint64_t arrived, void *arg), void *arg)
+{
 	uint64_t deadline = vsw_guest_now_ms() + WAIT_MS;
 
 	for (;;) {
 		bool has_moved = false, is_done = true;
+		uint64_t arrived = 0;
 
 		for (unsigned int i = 0; i < n; i++) {
 			has_moved |= flow_step(e, &flows[i]);
 			is_done &= flow_is_done(&flows[i]);
+			arrived += flows[i].host_received + flows[i].guest_received;
 		}
+		if (hook != NULL)
+			hook(e, arrived, arg);
 		if (is_done)
 			return;
 		if (has_moved) {

@@ -192,15 +192,20 @@ struct flow {
 /** Move and verify the bytes of all flows at once. */
 void run_flows(struct env *e, struct flow *flows, unsigned int n);
 
+/** The same, disturbed: after each step @p hook is told how many bytes have arrived. */
+void run_flows_with(struct env *e, struct flow *flows, unsigned int n,
+		    void (*hook)(struct env *e, uint64_t arrived, void *arg), void *arg);
+
 /* ---- own daemons, for tests of the process ---- */
 
 struct daemon {
 	pid_t pid;
 	int log_fd;
-	char dir[64];
+	char dir[64]; /* EAL's runtime folder goes here */
+	uid_t uid;    /* who it runs as; 0: as the test */
 };
 
-/** A fresh private folder in @p dir (64 bytes). */
+/** A fresh private folder in @p dir (64 bytes); remove_dir() takes all that is in it along. */
 void make_dir(char *dir);
 void remove_dir(const char *dir);
 
@@ -210,12 +215,13 @@ void daemon_spawn(struct daemon *d, const char *const *argv);
 /** Wait for the end. @return exit status, 128 + n for a signal; -1 at the deadline. */
 int daemon_wait(struct daemon *d, int timeout_ms);
 
-/**
- * Wait for a socket of the daemon: until @p path accepts a probe, or only until it exists,
- * for a vhost-user socket, which takes the probe for a VMM.
- * @return false at the deadline or when the daemon has ended.
- */
-bool wait_for_socket(struct daemon *d, const char *path, bool may_probe, int timeout_ms);
+/** Wait until the log has @p text. @return false at the deadline or when the daemon has ended. */
+bool daemon_wait_log(struct daemon *d, const char *text, int timeout_ms);
+
+/** Wait until all sockets of the daemon listen. @return false if they never do. */
+bool daemon_wait_ready(struct daemon *d);
+
+/** The end of the log so far, @p size bytes at most with the terminating zero. */
 void daemon_log(const struct daemon *d, char *buf, size_t size);
 
 #endif /* HARNESS_H */
