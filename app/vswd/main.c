@@ -23,6 +23,7 @@
 #include "options.h"
 #include "vsw_bridge.h"
 #include "vsw_control.h"
+#include "vsw_guard.h"
 #include "vsw_loop.h"
 #include "vsw_msg.h"
 #include "vsw_poll.h"
@@ -222,6 +223,8 @@ main(int argc, char **argv)
 	if (rte_eal_init(vswd.opt.eal_argc, vswd.opt.eal_argv) < 0)
 		errx(EXIT_FAILURE, "EAL cannot start: %s", rte_strerror(rte_errno));
 	rte_timer_subsystem_init();
+	if (vsw_guard_install() != 0)
+		err(EXIT_FAILURE, "SIGBUS handler");
 
 	create_loops(&vswd);
 	place_guests(&vswd);

@@ -112,7 +112,7 @@ flow_from_guest(struct guest *guest, const struct vsw_pkt *request,
 static int
 why_not(const struct guest *guest)
 {
-	if (guest->state == GUEST_STOPPED || guest->drained)
+	if (!guest_is_up(guest))
 		return VSW_CTR_REFUSED_NOT_READY;
 	if (guest->n_flows >= guest->conf->max_conns)
 		return VSW_CTR_REFUSED_LIMIT;

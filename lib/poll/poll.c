@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "vsw_base.h"
+#include "vsw_guard.h"
 #include "poll_guest.h"
 
 static unsigned int
@@ -24,7 +25,9 @@ guest_pass(struct vsw_poll *poll, struct guest *guest)
 		far_tell(flow, 0);
 		flow_schedule(flow);
 	}
-	if (guest->state == GUEST_RUNNING && guest->stopping == NULL) {
+	if (guest->state == GUEST_RUNNING && !guest->is_lost && vsw_guard_is_lost(guest->conf->id))
+		guest_lose(guest);
+	if (guest->state == GUEST_RUNNING && guest->stopping == NULL && !guest->is_lost) {
 		work += to_guest_pass(poll, guest);
 		work += from_guest_pass(poll, guest);
 	}
@@ -58,7 +61,7 @@ guest_may_sleep(struct guest *guest)
 
 	if (guest->starved)
 		return false;
-	if (guest->state != GUEST_RUNNING || guest->stopping != NULL)
+	if (guest->state != GUEST_RUNNING || guest->stopping != NULL || guest->is_lost)
 		return true;
 	if (waits)
 		more = vsw_virtq_want_kicks(&guest->to_guest, true) ||

@@ -115,6 +115,7 @@ struct guest {
 	struct vsw_virtq from_guest;
 	struct vsw_virtq event;
 	struct vsw_watch kick[2]; /* to_guest, from_guest: they end the loop's sleep */
+	bool is_lost;             /* its memory went away: it is not served until it starts anew */
 	bool owes_reset;          /* TRANSPORT_RESET is due and found no event buffer yet */
 
 	/* Connections. */
@@ -164,6 +165,10 @@ struct guest *guest_create(struct vsw_poll *poll, const struct vsw_guest_conf *c
 void guest_destroy(struct guest *guest);
 int guest_start(struct vsw_poll *poll, struct guest *guest, const struct vsw_rings *rings);
 void guest_stop(struct guest *guest, struct vsw_msg *stop);
+/* Its memory has gone away: what it had is over. */
+void guest_lose(struct guest *guest);
+/* May something be asked of it? */
+bool guest_is_up(const struct guest *guest);
 void guest_drain(struct vsw_poll *poll, struct guest *guest, struct vsw_msg *drain);
 /* What is under way, a stop or a drain, may be complete: find out. */
 void guest_progress(struct guest *guest);

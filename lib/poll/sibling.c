@@ -177,7 +177,7 @@ why_not(const struct vsw_poll *poll, const struct guest *guest, const struct vsw
 {
 	const struct vsw_guest_conf *asker;
 
-	if (guest == NULL || guest->state == GUEST_STOPPED || guest->drained)
+	if (guest == NULL || !guest_is_up(guest))
 		return VSW_CTR_REFUSED_NOT_READY;
 	if (guest->n_flows >= guest->conf->max_conns)
 		return VSW_CTR_REFUSED_LIMIT;

@@ -74,7 +74,8 @@
 	X(CHAIN_INDIRECT, "chain_indirect", "malformed indirect tables")                           \
 	X(CHAIN_SMALL, "chain_small", "receive buffers too small for a header")                    \
 	X(RING_BAD_HEAD, "ring_bad_head", "available entries that name no descriptor")             \
-	X(RING_JUMP, "ring_jump", "available indexes further ahead than the ring is long")
+	X(RING_JUMP, "ring_jump", "available indexes further ahead than the ring is long")         \
+	X(MEMORY_LOST, "memory_lost", "times that the guest's memory was cut off")
 
 enum vsw_counter {
 #define X(sym, name, help) VSW_CTR_##sym,
