@@ -239,8 +239,9 @@ options_parse(struct options *opt, int argc, char **argv)
 	opt->idle = VSW_IDLE_ADAPTIVE;
 	argv[split] = argv[0];
 	add_eal(opt, "%s", argv[0]);
-	/* librte_vhost tells of every message at INFO. First, so that the user's win. */
-	add_eal(opt, "--log-level=lib.vhost.*:warning");
+	/* librte_vhost tells of every message at INFO, and of what a VMM does wrong without limit.
+	 * First, so that the user's win. */
+	add_eal(opt, "--log-level=lib.vhost.*:critical");
 	add_eal(opt, "--log-level=lib.eal:warning");
 	add_eal(opt, "--log-level=lib.telemetry:error");
 	for (int i = 1; i < split; i++)
