@@ -28,6 +28,7 @@ struct vsw_stream {
 	const struct vsw_guest_conf
 		*guest; /* gone once the stream only lingers: no loans, no conn */
 	struct vsw_bridge_guest *account;
+	uint16_t guest_id;
 	void *conn; /* the poll role's; NULL: nobody is to be told anything */
 
 	struct vsw_backlog backlog; /* what the host has not taken */

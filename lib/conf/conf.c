@@ -237,6 +237,8 @@ vsw_conf_add_vm(struct vsw_conf *conf, const char *arg, char error[VSW_CONF_ERRO
 		.cid = VSW_CID_GUEST_MIN,
 		.buf_alloc = VSW_BUF_ALLOC_DEFAULT,
 		.max_conns = VSW_CONNS_MAX_DEFAULT,
+		.max_handshakes = VSW_HANDSHAKES_MAX_DEFAULT,
+		.max_loans = VSW_LOANS_MAX,
 		.spill_budget = VSW_SPILL_BUDGET_DEFAULT,
 		.hairpin = true,
 		.lcore = VSW_LCORE_ANY,

@@ -107,8 +107,10 @@ alloc_parts(struct flow *flow, uint16_t n_segs, struct vsw_msg *msgs[PARTS_MAX])
 	unsigned int n_parts = (n_segs + VSW_MSG_SEGS - 1) / VSW_MSG_SEGS;
 
 	if (guest->n_free_loans == 0 ||
-	    (guest->n_parts_out > 0 && guest->n_parts_out + n_parts > LOANS_MAX))
+	    (guest->n_parts_out > 0 && guest->n_parts_out + n_parts > guest->conf->max_loans)) {
+		vsw_count(&guest->counters, VSW_CTR_LOAN_STALLS, 1);
 		return 0;
+	}
 	for (unsigned int i = 0; i < n_parts; i++) {
 		msgs[i] = guest_alloc(guest, verb);
 		if (msgs[i] == NULL) {
@@ -144,7 +146,7 @@ lend(struct flow *flow, const struct vsw_chain *chain, struct vsw_msg **msgs, un
 
 		far_address(flow, msg);
 		msg->loan = loan;
-		if (flow->sibling != NULL && guest->n_parts_out > LOANS_BEFORE_NO_HOLD)
+		if (flow->sibling != NULL && guest->n_parts_out > LOANS_BEFORE_NO_HOLD(guest))
 			msg->flags = VSW_MSG_F_NO_HOLD;
 		for (; left > 0 && msg->n_segs < VSW_MSG_SEGS; left--, seg++) {
 			msg->segs[msg->n_segs++] = *seg;

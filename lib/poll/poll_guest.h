@@ -28,7 +28,7 @@
  * not read can keep for long:
  */
 #define MSGS_MAX 128
-#define LOANS_MAX 64
+#define LOANS_MAX VSW_LOANS_MAX
 
 /* ... and loans of its receive buffers. */
 #define READS_MAX 16
@@ -39,7 +39,7 @@
 
 /* With more loans out than this a guest's payload for siblings is not held by them, but
  * spilled at once: what slow siblings hold never keeps it from talking to others. */
-#define LOANS_BEFORE_NO_HOLD (LOANS_MAX / 2)
+#define LOANS_BEFORE_NO_HOLD(guest) ((guest)->conf->max_loans / 2)
 
 struct guest;
 

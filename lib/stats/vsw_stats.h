@@ -31,6 +31,8 @@
 	X(REFUSED_BY_GUEST, "refused_by_guest", "requests that the guest reset")                   \
 	X(REFUSED_TIMEOUT, "refused_timeout", "requests without an answer in time")                \
 	X(REFUSED_LIMIT, "refused_limit", "requests above the connection limit of the guest")      \
+	X(REFUSED_DESCRIPTORS, "refused_descriptors",                                              \
+	  "host connections refused to leave descriptors to other guests")                         \
 	X(REFUSED_NOT_READY, "refused_not_ready", "requests while the guest was not running")      \
 	/* resets sent to the guest */                                                             \
 	X(RESET_UNKNOWN_CONN, "reset_unknown_conn", "packets for a connection that is not there")  \
@@ -47,6 +49,7 @@
 	X(CREDIT_STALLS, "credit_stalls", "data had to wait for the guest's window")               \
 	X(BUFFER_STALLS, "buffer_stalls", "the guest had no receive buffer posted")                \
 	X(MESSAGE_STALLS, "message_stalls", "no message was free: the guest had to wait")          \
+	X(LOAN_STALLS, "loan_stalls", "too many chains were lent out: the guest had to wait")      \
 	X(SPILLED_BYTES, "spilled_bytes", "bytes buffered because their reader was slow")          \
 	X(LOANS_HELD, "loans_held", "chains kept because the spill budget was used up")            \
 	X(BACKLOG_STALLS, "backlog_stalls", "the budget for slow siblings was used up")            \
