@@ -65,15 +65,14 @@ class Traffic:
 @each_setup
 def test_vmm_killed(lab, guest):
     """
-    Steps: kill -9 the VMM in the middle of its traffic; start it again on the same vswd. Twice.
+    Steps: kill -9 the VMM in the middle of its traffic; start it again on the same vswd.
     Verify: all connections of the old life end on the host; the new life works.
     """
-    for _ in range(2):
-        traffic = Traffic(lab, guest)
-        guest.kill()
-        traffic.verify_ends()
-        guest.start()
-        verify_works(lab, guest)
+    traffic = Traffic(lab, guest)
+    guest.kill()
+    traffic.verify_ends()
+    guest.start()
+    verify_works(lab, guest)
 
 
 @each_kind
@@ -134,22 +133,20 @@ def test_uml_and_qemu_at_once(lab, lcores):
     """
     switch = lab.switch(3, 4, lcores=lcores)
     uml, qemu = lab.guest("uml", switch.vms[3]), lab.guest("qemu", switch.vms[4])
-    guests = [uml, qemu]
-    for guest in guests:
-        guest.listen(5, f"SYSTEM:'echo {guest.name}; cat'", port_options=f",fork,bind={guest.vm.cid}")
-    with contextlib.ExitStack() as stack:
-        socks = [stack.enter_context(host.dial(guest.vm, 5)) for guest in guests]
-        assert [host.read_line(sock) for sock in socks] == [b"uml3\n", b"qemu4\n"]
-        for killed, other, sock in (uml, qemu, socks[1]), (qemu, uml, None):
-            traffic = Traffic(lab, killed)
-            verify_works(lab, other)
-            killed.kill()
-            traffic.verify_ends()
-            if sock is not None:
-                host.send_all(sock, b"still there?\n")
-                assert host.read_line(sock) == b"still there?\n"
-            killed.start()
-            verify_works(lab, killed)
+    for guest in uml, qemu:
+        guest.listen(5, f"SYSTEM:'echo {guest.name}; cat'", port_options=f",bind={guest.vm.cid}")
+    with host.dial(uml.vm, 5) as to_uml, host.dial(qemu.vm, 5) as to_qemu:
+        assert host.read_line(to_uml) == b"uml3\n"
+        assert host.read_line(to_qemu) == b"qemu4\n"
+        traffic = Traffic(lab, uml)
+        verify_works(lab, qemu)
+        uml.kill()
+        traffic.verify_ends()
+        host.send_all(to_qemu, b"still there?\n")
+        assert host.read_line(to_qemu) == b"still there?\n"
+    uml.start()
+    for guest in uml, qemu:
+        verify_works(lab, guest)
 
 
 def test_ordinary_user(lab):

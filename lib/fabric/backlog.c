@@ -13,6 +13,16 @@ vsw_backlog_init(struct vsw_backlog *backlog)
 	backlog->n_unreported = 0;
 }
 
+size_t
+vsw_backlog_len(const struct vsw_backlog *backlog)
+{
+	size_t len = backlog->spill.len;
+
+	for (const struct vsw_msg *msg = backlog->first_loan; msg != NULL; msg = msg->next)
+		len += msg->len;
+	return len;
+}
+
 void
 vsw_backlog_lend(struct vsw_backlog *backlog, struct vsw_msg *msg)
 {

@@ -105,7 +105,7 @@ struct ring {
 	int kick_fd;
 	int call_fd;      /* ours: the eventfd, or our end of the socketpair */
 	int call_peer_fd; /* what the device gets; equal to call_fd for an eventfd */
-	bool is_corked; /* ring_publish() does nothing */
+	bool is_corked;   /* ring_publish() does nothing */
 	bool is_armed;
 	bool is_enabled;
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The life of a guest on its poll lcore: attached without rings; started and stopped by its
- * VMM any number of times; drained when vswd goes.
+ * VMM any number of times; drained when it or vswd goes; detached when nobody names it any more.
  *
  * A stop is complete when every loan has come back. The bridge returns a loan within its
  * pass, except while the guest's spill budget is used up; a sibling may hold some until it has
@@ -40,6 +40,7 @@ guest_create(struct vsw_poll *poll, const struct vsw_guest_conf *conf)
 	TAILQ_INIT(&guest->flows);
 	TAILQ_INIT(&guest->ready);
 	TAILQ_INIT(&guest->untold);
+	TAILQ_INIT(&guest->due);
 	for (uint16_t i = 0; i < LOANS_MAX; i++)
 		guest->free_loan[guest->n_free_loans++] = i;
 	if (vsw_conn_table_init(&guest->conns, (uint32_t)rte_rand()) != 0) {
@@ -47,7 +48,7 @@ guest_create(struct vsw_poll *poll, const struct vsw_guest_conf *conf)
 		return NULL;
 	}
 	TAILQ_INSERT_TAIL(&poll->guests, guest, entry);
-	__atomic_store_n(&poll->by_id[conf->id], guest, __ATOMIC_RELEASE);
+	poll->by_id[conf->id] = guest;
 	return guest;
 }
 
@@ -108,6 +109,23 @@ guest_queue_reset(struct guest *guest, const struct vsw_pkt *rst)
 {
 	guest->reset[(guest->first_reset + guest->n_resets) % RESETS_MAX] = *rst;
 	guest->n_resets++;
+}
+
+/* A REQUEST of the guest: what it sent before on that pair of ports is forgotten on both
+ * sides, and so are the answers to it. */
+void
+guest_forget_resets(struct guest *guest, const struct vsw_pkt *request)
+{
+	unsigned int n = guest->n_resets;
+
+	guest->n_resets = 0;
+	for (unsigned int i = 0; i < n; i++) {
+		struct vsw_pkt rst = guest->reset[(guest->first_reset + i) % RESETS_MAX];
+
+		if (rst.dst_port != request->src_port || rst.src_port != request->dst_port ||
+		    rst.src_cid != request->dst_cid)
+			guest_queue_reset(guest, &rst);
+	}
 }
 
 /*
@@ -250,12 +268,6 @@ guest_lose(struct guest *guest)
 	for_each_flow(guest, VSW_CONN_EV_GUEST_GONE);
 }
 
-bool
-guest_is_up(const struct guest *guest)
-{
-	return guest->state != GUEST_STOPPED && !guest->drained && !guest->is_lost;
-}
-
 /*
  * Going.
  */
@@ -279,6 +291,38 @@ is_told(const struct guest *guest)
 {
 	return guest->state != GUEST_RUNNING || guest->is_lost ||
 	       (guest->n_resets == 0 && TAILQ_EMPTY(&guest->ready));
+}
+
+/*
+ * Gone.
+ */
+
+void
+guest_detach(struct guest *guest, struct vsw_msg *detach)
+{
+	guest->detaching = detach;
+	guest_progress(guest);
+}
+
+/* Nobody will name it any more: every flow has let go of its far end, and every conversation
+ * has come to its end. */
+static bool
+is_alone(const struct guest *guest)
+{
+	return guest->state == GUEST_STOPPED && guest->stopping == NULL &&
+	       guest->draining == NULL && TAILQ_EMPTY(&guest->flows) && guest->n_msgs_out == 0;
+}
+
+static void
+finish_detach(struct guest *guest)
+{
+	struct vsw_msg *detach = guest->detaching;
+	struct vsw_poll *poll = guest->poll;
+
+	TAILQ_REMOVE(&poll->guests, guest, entry);
+	poll->by_id[guest->conf->id] = NULL;
+	guest_destroy(guest);
+	vsw_msg_reply(detach->reply_to, detach, VSW_MSG_DETACHED);
 }
 
 /* Ask for the loans that somebody may hold on to. */
@@ -315,4 +359,6 @@ guest_progress(struct guest *guest)
 		guest->draining = NULL;
 		vsw_msg_reply(drain->reply_to, drain, VSW_MSG_DRAINED);
 	}
+	if (guest->detaching != NULL && is_alone(guest))
+		finish_detach(guest);
 }

@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <rte_random.h>
+
 #include "vsw_base.h"
 #include "vsw_guard.h"
 #include "poll_guest.h"
@@ -20,10 +22,11 @@ guest_pass(struct vsw_poll *poll, struct guest *guest)
 	struct flow *flow, *next;
 
 	guest->starved = false;
+	flow_run_due(guest);
+	sibling_run_due(guest);
 	for (flow = TAILQ_FIRST(&guest->untold); flow != NULL; flow = next) {
 		next = TAILQ_NEXT(flow, untold_entry);
-		far_tell(flow, 0);
-		flow_schedule(flow);
+		flow_act(flow, 0); /* what was said last may have been all that kept it */
 	}
 	if (guest->state == GUEST_RUNNING && !guest->is_lost && vsw_guard_is_lost(guest->conf->id))
 		guest_lose(guest);
@@ -34,7 +37,7 @@ guest_pass(struct vsw_poll *poll, struct guest *guest)
 	/* Also while a stop waits for loans: those that came back are shown at once. */
 	vsw_virtq_flush(&guest->to_guest);
 	vsw_virtq_flush(&guest->from_guest);
-	if (guest->stopping != NULL || guest->draining != NULL)
+	if (guest->stopping != NULL || guest->draining != NULL || guest->detaching != NULL)
 		guest_progress(guest);
 	return work;
 }
@@ -43,11 +46,13 @@ static unsigned int
 poll_pass(void *ctx)
 {
 	struct vsw_poll *poll = ctx;
-	struct guest *guest;
+	struct guest *guest, *next;
 	unsigned int work = 0;
 
-	TAILQ_FOREACH (guest, &poll->guests, entry)
+	for (guest = TAILQ_FIRST(&poll->guests); guest != NULL; guest = next) {
+		next = TAILQ_NEXT(guest, entry); /* it may be detached */
 		work += guest_pass(poll, guest);
+	}
 	return work;
 }
 
@@ -59,7 +64,7 @@ guest_may_sleep(struct guest *guest)
 	bool waits = guest->n_resets > 0 || !TAILQ_EMPTY(&guest->ready);
 	bool more = false;
 
-	if (guest->starved)
+	if (guest->starved || guest->stuck_is_due || !TAILQ_EMPTY(&guest->due))
 		return false;
 	if (guest->state != GUEST_RUNNING || guest->stopping != NULL || guest->is_lost)
 		return true;
@@ -104,10 +109,20 @@ poll_after_sleep(void *ctx)
 static void
 on_attach(void *ctx, struct vsw_msg *msg)
 {
+	struct guest *guest = guest_create(ctx, msg->guest);
+
+	msg->result = guest != NULL ? 0 : -ENOMEM;
+	msg->counters = guest != NULL ? &guest->counters : NULL;
+	msg->n_conns = guest != NULL ? &guest->n_flows : NULL;
+	vsw_msg_reply(msg->reply_to, msg, VSW_MSG_ATTACHED);
+}
+
+static void
+on_detach(void *ctx, struct vsw_msg *msg)
+{
 	struct vsw_poll *poll = ctx;
 
-	msg->result = guest_create(poll, msg->guest) != NULL ? 0 : -ENOMEM;
-	vsw_msg_reply(msg->reply_to, msg, VSW_MSG_ATTACHED);
+	guest_detach(poll->by_id[msg->guest->id], msg);
 }
 
 static void
@@ -165,6 +180,9 @@ vsw_poll_create(struct vsw_loop *loop)
 		vsw_msg_fn fn;
 	} handlers[] = {
 		{VSW_MSG_ATTACH, on_attach},
+		{VSW_MSG_DETACH, on_detach},
+		{VSW_MSG_LIST_CONNS, list_on_list_conns},
+		{VSW_MSG_CLOSE_CONN, list_on_close_conn},
 		{VSW_MSG_START, on_start},
 		{VSW_MSG_STOP, on_stop},
 		{VSW_MSG_DRAIN, on_drain},
@@ -188,6 +206,8 @@ vsw_poll_create(struct vsw_loop *loop)
 	if (poll == NULL)
 		return NULL;
 	poll->loop = loop;
+	/* Not from 1: ids of another lcore, or of another life of vswd, shall not fit. */
+	poll->next_serial = 1 + (rte_rand() & ((1ull << 40) - 1));
 	TAILQ_INIT(&poll->guests);
 	for (size_t i = 0; i < VSW_ARRAY_SIZE(handlers); i++)
 		vsw_loop_on_msg(loop, handlers[i].verb, handlers[i].fn, poll);
@@ -212,12 +232,4 @@ vsw_poll_destroy(struct vsw_poll *poll)
 		guest_destroy(guest);
 	}
 	free(poll);
-}
-
-const struct vsw_counters *
-vsw_poll_counters(const struct vsw_poll *poll, uint16_t guest_id)
-{
-	const struct guest *guest = __atomic_load_n(&poll->by_id[guest_id], __ATOMIC_ACQUIRE);
-
-	return guest != NULL ? &guest->counters : NULL;
 }

@@ -13,6 +13,9 @@
  * A VMM is let in when the library has forgotten the one before; it handles events in no
  * particular order and would refuse the new connection if that came first.
  *
+ * A VMM that listens is called every second until it is there, and let in before it speaks: it
+ * waits for us.
+ *
  * Nothing can pile up: a message is read when the one before was passed on and no reply waits
  * to be read by the VMM.
  */
@@ -49,6 +52,8 @@ extern int vsw_log_vhost;
 #define REPLIES_MAX 8192
 /* The library has not let go of the last VMM yet. */
 #define RETRY_MS 2
+/* A VMM that listens is called so often. */
+#define CALL_MS 1000
 /* No descriptor is free. */
 #define ACCEPT_PAUSE_MS 100
 /* Address space for the memory of all guests: half of what a process has. */
@@ -87,6 +92,7 @@ struct gate {
 	unsigned int n_inner;    /* connections that were made to the library */
 	struct rte_timer retry;  /* the admitted one waits for the library */
 	struct rte_timer pause;  /* the listener is not watched */
+	struct rte_timer call;   /* the VMM is to be called */
 };
 
 static const char refused_by_library[] =
@@ -107,6 +113,8 @@ close_fds(struct caller *caller)
 	while (caller->n_fds > 0)
 		close(caller->fds[--caller->n_fds]);
 }
+
+static void on_call(struct rte_timer *timer, void *arg);
 
 static void
 end(struct caller *caller, const char *why)
@@ -129,6 +137,8 @@ end(struct caller *caller, const char *why)
 		close(caller->lib.fd);
 	}
 	free(caller);
+	if (gate->guest->is_client)
+		arm(&gate->call, CALL_MS, on_call, gate);
 }
 
 /*
@@ -353,8 +363,15 @@ on_retry(struct rte_timer *timer, void *arg)
 {
 	struct gate *gate = arg;
 
-	if (gate->admitted != NULL)
+	enum passed passed;
+
+	if (gate->admitted == NULL)
+		return;
+	passed = gate->admitted->lib.fd < 0 ? admit(gate->admitted) : PASSED;
+	if (passed == PASSED)
 		serve(gate->admitted);
+	else if (passed == PASSED_NEVER)
+		end(gate->admitted, refused_by_library);
 }
 
 /* @return false when the VMM is gone. */
@@ -422,14 +439,15 @@ make_room(struct gate *gate)
 	end(caller, "it has nothing to say, and others come");
 }
 
-static void
+/* @return NULL: fd is closed. */
+static struct caller *
 add_caller(struct gate *gate, int fd)
 {
 	struct caller *caller = calloc(1, sizeof(*caller));
 
 	if (caller == NULL) {
 		close(fd);
-		return;
+		return NULL;
 	}
 	make_room(gate);
 	caller->gate = gate;
@@ -439,10 +457,41 @@ add_caller(struct gate *gate, int fd)
 	if (vsw_loop_watch(gate->loop, &caller->vmm, EPOLLIN) != 0) {
 		close(fd);
 		free(caller);
-		return;
+		return NULL;
 	}
 	TAILQ_INSERT_TAIL(&gate->callers, caller, entry);
 	gate->n_callers++;
+	return caller;
+}
+
+/* @return a connected socket; -1. */
+static int
+connect_to_vmm(const char *path)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	memcpy(addr.sun_path, path, sizeof(addr.sun_path));
+	if (fd >= 0 && connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) != 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static void
+on_call(struct rte_timer *timer, void *arg)
+{
+	struct gate *gate = arg;
+	int fd = connect_to_vmm(gate->guest->socket);
+	struct caller *caller = fd >= 0 ? add_caller(gate, fd) : NULL;
+
+	if (caller == NULL) {
+		arm(timer, CALL_MS, on_call, gate);
+		return;
+	}
+	gate->admitted = caller;
+	on_retry(&gate->retry, gate);
 }
 
 static void
@@ -489,8 +538,11 @@ listen_for_vmms(struct gate *gate)
 		close(fd);
 		return rc;
 	}
-	rc = listen(fd, SOMAXCONN) == 0 ? vsw_loop_watch(gate->loop, &gate->listener, EPOLLIN)
-					: -errno;
+	rc = listen(fd, SOMAXCONN) == 0 ? 0 : -errno;
+	if (rc == 0)
+		rc = vsw_socket_path_set_access(gate->guest->socket, &gate->guest->access);
+	if (rc == 0)
+		rc = vsw_loop_watch(gate->loop, &gate->listener, EPOLLIN);
 	if (rc != 0) {
 		close(fd);
 		unlink(gate->guest->socket);
@@ -516,7 +568,13 @@ gate_create(struct vsw_loop *loop, const struct vsw_guest_conf *guest, const cha
 	TAILQ_INIT(&gate->callers);
 	rte_timer_init(&gate->retry);
 	rte_timer_init(&gate->pause);
-	*error = listen_for_vmms(gate);
+	rte_timer_init(&gate->call);
+	gate->listener.fd = -1;
+	*error = 0;
+	if (guest->is_client)
+		on_call(&gate->call, gate);
+	else
+		*error = listen_for_vmms(gate);
 	if (*error != 0) {
 		free(gate);
 		return NULL;
@@ -539,9 +597,12 @@ gate_destroy(struct gate *gate)
 		return;
 	while (!TAILQ_EMPTY(&gate->callers))
 		end(TAILQ_FIRST(&gate->callers), NULL);
-	vsw_loop_unwatch(gate->loop, &gate->listener);
-	close(gate->listener.fd);
-	unlink(gate->guest->socket);
+	if (!gate->guest->is_client) {
+		vsw_loop_unwatch(gate->loop, &gate->listener);
+		close(gate->listener.fd);
+		unlink(gate->guest->socket);
+	}
+	rte_timer_stop_sync(&gate->call);
 	rte_timer_stop_sync(&gate->retry);
 	rte_timer_stop_sync(&gate->pause);
 	n_gates--;

@@ -18,7 +18,7 @@ struct gate;
 typedef bool (*gate_is_free_fn)(void *ctx, unsigned int n);
 
 /**
- * Listen at the guest's socket.
+ * Listen at the guest's socket, or call the VMM that does.
  *
  * @param inner where librte_vhost listens.
  * @param error out: -errno when it fails.

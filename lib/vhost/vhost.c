@@ -80,6 +80,7 @@ enum device_state {
 
 struct device {
 	const struct vsw_guest_conf *guest;
+	struct vsw_loop *control;  /* is told of the VMM */
 	TAILQ_ENTRY(device) entry; /* of `devices` */
 	char inner[PATH_MAX];      /* where the library listens, for the gate alone */
 	struct gate *gate;         /* owner: vsw-vhost */
@@ -175,6 +176,16 @@ note_gone(struct device *dev)
 	pthread_mutex_lock(&devices_lock);
 	dev->n_gone++;
 	pthread_mutex_unlock(&devices_lock);
+}
+
+static void
+tell_control(const struct device *dev, enum vsw_vmm vmm)
+{
+	struct vsw_msg *msg = alloc_patiently(VSW_MSG_VMM);
+
+	msg->guest = dev->guest;
+	msg->port = vmm;
+	vsw_msg_send(dev->control, msg);
 }
 
 /*
@@ -273,14 +284,18 @@ start_if_ready(struct device *dev)
 		rc = msg->result;
 		vsw_msg_free(msg);
 	}
-	if (rc == 0)
+	if (rc == 0) {
+		/* After a pause it was never told that the guest does not run. */
+		if (dev->state == DEVICE_STOPPED)
+			tell_control(dev, VSW_VMM_RUNNING);
 		dev->state = DEVICE_RUNNING;
-	else if (rc == -EMSGSIZE)
+	} else if (rc == -EMSGSIZE) {
 		VSW_LOG_LIMITED(ERR, "guest %u: a ring is longer than queue-size=%u",
 				dev->guest->cid, dev->guest->queue_size);
-	else
+	} else {
 		VSW_LOG_LIMITED(ERR, "guest %u: cannot use the rings of its VMM: %s",
 				dev->guest->cid, strerror(-rc));
+	}
 }
 
 static void
@@ -306,6 +321,8 @@ stop(struct device *dev, bool end_of_life)
 						 dev->rings.base[q]);
 	}
 	dev->state = end_of_life ? DEVICE_STOPPED : DEVICE_PAUSED;
+	if (end_of_life)
+		tell_control(dev, VSW_VMM_CONNECTED);
 }
 
 /*
@@ -409,6 +426,7 @@ new_connection(int vid)
 		dev->request = VSW_VHOST_USER_NONE;
 		dev->has_mem = false;
 		vsw_guard_forget(dev->guest->id);
+		tell_control(dev, VSW_VMM_CONNECTED);
 		rc = 0;
 	}
 	pthread_mutex_unlock(&dev->lock);
@@ -431,6 +449,7 @@ destroy_connection(int vid)
 	stop(dev, true);
 	memset(dev->ready, 0, sizeof(dev->ready));
 	set_vid(dev, -1);
+	tell_control(dev, VSW_VMM_NONE);
 	pthread_mutex_unlock(&dev->lock);
 	VSW_LOG(INFO, "guest %u: VMM disconnected", dev->guest->cid);
 }
@@ -532,6 +551,7 @@ on_listen(void *ctx, struct vsw_msg *msg)
 	msg->result = -ENOMEM;
 	if (dev != NULL) {
 		dev->guest = msg->guest;
+		dev->control = msg->reply_to;
 		dev->vid = -1;
 		pthread_mutex_init(&dev->lock, NULL);
 		pthread_mutex_lock(&devices_lock);

@@ -121,13 +121,15 @@ test_a_feature_that_was_not_offered_ends_the_connection(struct env *e)
 {
 	/* SEQPACKET, RING_PACKED, an unknown one, IOMMU_PLATFORM */
 	static const unsigned int bits[] = {1, 34, 24, 33};
-	struct vsw_guest *other = guest_up(e, 1, NULL);
-	struct pair p = pair_from_guest(e, 1, 52);
+	struct pair p;
+	unsigned int before;
 
+	guest_up(e, 1, NULL);
+	p = pair_from_guest(e, 1, 52);
+	before = env_settled_fds(e);
 	for (size_t i = 0; i < VSW_ARRAY_SIZE(bits); i++) {
 		struct vsw_guest_conf conf = guest_conf(e, 0);
 		struct vsw_guest *g = vsw_guest_create(&conf);
-		unsigned int before = env_settled_fds(e);
 		uint64_t features = 1ull << 32 | 1ull << 30 | 1ull << bits[i];
 		uint8_t byte;
 
@@ -142,7 +144,6 @@ test_a_feature_that_was_not_offered_ends_the_connection(struct env *e)
 	guest_up(e, 0, NULL);
 	check_both_ways(e, 0);
 	pair_check(e, &p);
-	(void)other;
 }
 
 /*
@@ -534,12 +535,13 @@ static void
 test_a_vmm_that_dies_and_comes_back_20_times(struct env *e)
 {
 	struct pair other;
+	unsigned int before;
 
 	guest_up(e, 1, NULL);
 	other = pair_from_guest(e, 1, 52);
+	before = env_settled_fds(e);
 	for (unsigned int i = 0; i < 20; i++) {
 		struct vsw_guest_conf conf = guest_conf(e, 0);
-		unsigned int before = env_settled_fds(e);
 		struct vsw_guest *g;
 		struct busy b;
 
@@ -610,11 +612,12 @@ test_front_ends_that_say_nothing_or_nonsense(struct env *e)
 		{"text", {0x4e4e4f43, 0x20544345, 0x0a323235}, 12, true},
 	};
 	struct pair other;
+	unsigned int before;
 
 	guest_up(e, 1, NULL);
 	other = pair_from_guest(e, 1, 52);
+	before = env_settled_fds(e);
 	for (size_t i = 0; i < VSW_ARRAY_SIZE(cases); i++) {
-		unsigned int before = env_settled_fds(e);
 		int fd = connect_raw(e, 0), host;
 
 		if (cases[i].len > 0)

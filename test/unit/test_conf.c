@@ -45,24 +45,75 @@ test_vm_takes_both_spellings(void **state)
 					 error),
 			 0);
 	assert_int_equal(conf.n_guests, 2);
-	assert_int_equal(conf.guest[0].cid, 7);
-	assert_string_equal(conf.guest[0].socket, "/a");
-	assert_string_equal(conf.guest[0].uds_path, "/b");
-	assert_int_equal(conf.guest[0].buf_alloc, 32768);
-	assert_int_equal(conf.guest[0].queue_size, 256);
-	assert_int_equal(conf.guest[1].id, 1);
-	assert_int_equal(conf.guest[1].cid, 4294967294u);
-	assert_string_equal(conf.guest[1].uds_path, "/d");
+	assert_int_equal(conf.guest[0].spec.cid, 7);
+	assert_string_equal(conf.guest[0].spec.socket, "/a");
+	assert_string_equal(conf.guest[0].spec.uds_path, "/b");
+	assert_int_equal(conf.guest[0].spec.window_bytes, 32768);
+	assert_int_equal(conf.guest[0].spec.queue_size, 256);
+	assert_int_equal(conf.guest[1].spec.cid, 4294967294u);
+	assert_string_equal(conf.guest[1].spec.uds_path, "/d");
 }
 
 static void
 test_vm_has_defaults(void **state)
 {
 	assert_int_equal(vsw_conf_add_vm(&conf, "socket=/a,uds-path=/b", error), 0);
-	assert_int_equal(conf.guest[0].cid, 3);
-	assert_int_equal(conf.guest[0].buf_alloc, 262144);
-	assert_int_equal(conf.guest[0].queue_size, 0);
-	assert_int_equal(conf.guest[0].max_conns, 4096);
+	assert_int_equal(conf.guest[0].spec.cid, 3);
+	assert_int_equal(conf.guest[0].spec.window_bytes, 262144);
+	assert_int_equal(conf.guest[0].spec.queue_size, 0);
+	assert_int_equal(conf.guest[0].spec.max_connections, 4096);
+	assert_true(conf.guest[0].spec.hairpin);
+	assert_int_equal(conf.guest[0].spec.lcore, -1);
+	assert_int_equal(conf.guest[0].spec.n_groups, 1);
+	assert_string_equal(conf.guest[0].spec.group[0], "default");
+}
+
+/* The groups of guest i, by name, sorted. */
+static void
+expect_groups(unsigned int i, const char *const *names, unsigned int n)
+{
+	const struct vsw_guest_spec *spec = &conf.guest[i].spec;
+
+	assert_int_equal(spec->n_groups, n);
+	for (unsigned int k = 0; k < n; k++)
+		assert_string_equal(spec->group[k], names[k]);
+}
+
+static void
+test_vm_has_groups(void **state)
+{
+	static const char *const args[] = {
+		"socket=/a,uds-path=/b,groups=red+blue",
+		"socket=/c,uds-path=/d,groups=blue+green+blue+red,hairpin=off,lcore=7",
+		"socket=/e,uds-path=/f,groups=default,hairpin=on,lcore=0",
+		"socket=/g,uds-path=/h",
+	};
+	static const char *const red_blue[] = {"blue", "red"};
+	static const char *const all[] = {"blue", "green", "red"};
+	static const char *const by_default[] = {"default"};
+
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(args); i++)
+		assert_int_equal(vsw_conf_add_vm(&conf, args[i], error), 0);
+	expect_groups(0, red_blue, 2);
+	expect_groups(1, all, 3);
+	expect_groups(2, by_default, 1);
+	expect_groups(3, by_default, 1);
+	assert_true(conf.guest[0].spec.hairpin);
+	assert_false(conf.guest[1].spec.hairpin);
+	assert_true(conf.guest[2].spec.hairpin);
+	assert_int_equal(conf.guest[1].spec.lcore, 7);
+	assert_int_equal(conf.guest[2].spec.lcore, 0);
+}
+
+static void
+test_vm_takes_the_most_groups(void **state)
+{
+	assert_int_equal(vsw_conf_add_vm(&conf,
+					 "socket=/a,uds-path=/b,groups=a+b+c+d+e+f+g+h+i+j+k+l+m+n+"
+					 "o+" A10 A10 A10 A10 A10 A10 "123",
+					 error),
+			 0);
+	assert_int_equal(conf.guest[0].spec.n_groups, 16);
 }
 
 static void
@@ -94,6 +145,19 @@ test_vm_tells_each_mistake(void **state)
 		{"socket=/a,uds-path=/b,tx-buffer-size=9999999999", "tx-buffer-size: 9999999999"},
 		{"socket=/a,uds-path=/b,queue-size=100", "queue-size: 100 is wrong"},
 		{"socket=/a,uds-path=/b,queue-size=65536", "queue-size: 65536 is wrong"},
+		{"socket=/a,uds-path=/b,groups=", "groups: it needs a value"},
+		{"socket=/a,uds-path=/b,groups=a++b", "groups: a++b is wrong, a name is empty"},
+		{"socket=/a,uds-path=/b,groups=a+", "groups: a+ is wrong, a name is empty"},
+		{"socket=/a,uds-path=/b,groups=+", "groups: + is wrong, a name is empty"},
+		{"socket=/a,uds-path=/b,groups=" A10 A10 A10 A10 A10 A10 "1234", "groups: " A10},
+		{"socket=/a,uds-path=/b,groups=a+b+c+d+e+f+g+h+i+j+k+l+m+n+o+p+q",
+		 "groups: a+b+c+d+e+f+g+h+i+j+k+l+m+n+o+p+q is wrong, a guest has at most 16"},
+		{"socket=/a,uds-path=/b,groups=a,groups=b", "groups: it is given twice"},
+		{"socket=/a,uds-path=/b,hairpin=", "hairpin: it needs a value"},
+		{"socket=/a,uds-path=/b,hairpin=maybe", "hairpin: maybe is wrong, it is on or off"},
+		{"socket=/a,uds-path=/b,lcore=-1", "lcore: -1 is wrong"},
+		{"socket=/a,uds-path=/b,lcore=1024", "lcore: 1024 is wrong"},
+		{"socket=/a,uds-path=/b,lcore=x", "lcore: x is wrong"},
 	};
 
 	for (size_t i = 0; i < VSW_ARRAY_SIZE(cases); i++) {
@@ -114,8 +178,8 @@ test_vm_takes_the_longest_paths(void **state)
 	assert_int_equal(
 		vsw_conf_add_vm(&conf, "socket=/" A90 A10 "123456,uds-path=/" A90 "12345", error),
 		0);
-	assert_int_equal(strlen(conf.guest[0].socket), 107);
-	assert_int_equal(strlen(conf.guest[0].uds_path), 96);
+	assert_int_equal(strlen(conf.guest[0].spec.socket), 107);
+	assert_int_equal(strlen(conf.guest[0].spec.uds_path), 96);
 }
 
 static char dir[] = "/tmp/vsw-test-conf-XXXXXX";
@@ -134,7 +198,11 @@ add(const char *fmt, unsigned int cid, const char *socket_name, const char *uds_
 static void
 expect_check_fails(const char *part)
 {
-	assert_int_equal(vsw_conf_check(&conf, error), -EINVAL);
+	int rc = vsw_conf_check(&conf, error);
+
+	if (rc == 0)
+		rc = vsw_conf_check_paths(&conf, VSW_CONF_PATHS_NOW, error);
+	assert_int_equal(rc, -EINVAL);
 	if (strstr(error, part) == NULL)
 		fail_msg("wanted '...%s...', got '%s'", part, error);
 }
@@ -219,6 +287,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_vm_takes_both_spellings, setup),
 		cmocka_unit_test_setup(test_vm_has_defaults, setup),
+		cmocka_unit_test_setup(test_vm_has_groups, setup),
+		cmocka_unit_test_setup(test_vm_takes_the_most_groups, setup),
 		cmocka_unit_test_setup(test_vm_tells_each_mistake, setup),
 		cmocka_unit_test_setup(test_vm_takes_the_longest_paths, setup),
 		cmocka_unit_test_setup(test_check_accepts_fresh_paths, setup),

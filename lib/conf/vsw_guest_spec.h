@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file
+ * What a user asks for a guest: a plain value, which may be copied and compared. Command line,
+ * configuration file and API all make one, key by key, through the one table of keys here;
+ * the control role makes a guest of it.
+ *
+ *   struct vsw_guest_spec spec;
+ *   char why[VSW_WHY_SIZE];
+ *
+ *   vsw_guest_spec_init(&spec);
+ *   rc = vsw_guest_spec_set(&spec, "guest_cid", "7", why);     -ENOENT: there is no such key
+ *   rc = vsw_guest_spec_set(&spec, "uds-path", "/run/v7", why);
+ *   rc = vsw_guest_spec_check(&spec, why);                     nothing is missing
+ *
+ * Thread-safety: any thread, each its own objects. socket-owner and socket-group look into the
+ * user database, which may block: not on an lcore.
+ */
+#ifndef VSW_GUEST_SPEC_H
+#define VSW_GUEST_SPEC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/un.h>
+
+#include "vsw_limits.h"
+
+/** Room for a name of a guest or a group, and for a phrase about a mistake. */
+#define VSW_NAME_SIZE 64
+#define VSW_WHY_SIZE 512
+
+#define VSW_MODE_DEFAULT (-1)
+
+struct vsw_guest_spec {
+	char name[VSW_NAME_SIZE]; /**< letters, digits, _ . -; not all digits. "": vm<cid> */
+	uint32_t cid;             /**< 3 to 4294967294 */
+	char socket[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	char uds_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	bool client;           /**< the VMM listens at `socket`, vswd connects */
+	uint32_t window_bytes; /**< tx-buffer-size: receive window per connection */
+	uint32_t queue_size;   /**< longest ring; 0: what virtio allows */
+	uint32_t max_connections;
+	uint32_t max_handshakes; /**< hosts that have not finished their line */
+	uint32_t spill_bytes;
+	uint32_t max_loans; /**< buffers of the guest that a slow host may hold */
+	bool hairpin;
+	int32_t lcore; /**< -1: the one with the fewest guests */
+
+	/* Of both sockets. */
+	int32_t socket_mode; /**< VSW_MODE_DEFAULT: 0777 without the umask */
+	uid_t socket_owner;  /**< (uid_t)-1: vswd's own */
+	gid_t socket_group;  /**< (gid_t)-1: vswd's own */
+
+	uint8_t n_groups;                                    /**< 0: the group "default" */
+	char group[VSW_GROUPS_PER_GUEST_MAX][VSW_NAME_SIZE]; /**< sorted, each once */
+};
+
+/** A guest with every default; its paths are empty. */
+void vsw_guest_spec_init(struct vsw_guest_spec *spec);
+
+#define VSW_GUEST_SPEC_N_KEYS 19
+
+/** Number of the key that @p key spells ("guest_cid" is "guest-cid"), or -1. */
+int vsw_guest_spec_find_key(const char *key);
+
+/** The key as it is spelled in YAML and JSON: guest_cid. @return @p name. */
+const char *vsw_guest_spec_yaml_key(const char *key, char name[VSW_NAME_SIZE]);
+
+/** All keys, for messages: "name, guest-cid, socket, ..." Static. */
+const char *vsw_guest_spec_keys(void);
+
+/** Name of key number @p i, from 0; NULL behind the last. Static. */
+const char *vsw_guest_spec_key_at(unsigned int i);
+
+/**
+ * Set a key. Numbers are decimal, booleans on/off (or true/false), groups a `+`-joined list.
+ *
+ * @param key in either spelling, guest-cid or guest_cid.
+ * @param why out, when it fails: what is wrong with the value and what would be right.
+ * @return 0; -ENOENT: no such key; -EINVAL.
+ */
+int vsw_guest_spec_set(struct vsw_guest_spec *spec, const char *key, const char *value,
+		       char why[VSW_WHY_SIZE]);
+
+/** One more group, as an element of a list. @return as above. */
+int vsw_guest_spec_add_group(struct vsw_guest_spec *spec, const char *group,
+			     char why[VSW_WHY_SIZE]);
+
+/**
+ * Is anything missing? Completes the name and the groups.
+ * @param key out, when it fails: the key that @p why is about.
+ * @return 0 or -EINVAL.
+ */
+int vsw_guest_spec_check(struct vsw_guest_spec *spec, const char **key, char why[VSW_WHY_SIZE]);
+
+/** What differs between two guests: a bit each. */
+#define VSW_SPEC_DIFF_NAME 0x01u
+#define VSW_SPEC_DIFF_ROUTES 0x02u /**< groups, hairpin */
+#define VSW_SPEC_DIFF_LIMITS 0x04u /**< limits, window, queue size */
+#define VSW_SPEC_DIFF_ACCESS 0x08u /**< mode, owner and group of the sockets */
+#define VSW_SPEC_DIFF_PLACE 0x10u  /**< CID, paths, client, lcore: it becomes another guest */
+uint32_t vsw_guest_spec_diff(const struct vsw_guest_spec *a, const struct vsw_guest_spec *b);
+
+#endif /* VSW_GUEST_SPEC_H */
