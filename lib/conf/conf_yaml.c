@@ -178,7 +178,9 @@ on_limit(struct reader *r, void *ctx, const char *key, const yaml_node_t *key_no
 	snprintf(name, sizeof(name), "limit-%.50s", key);
 	if (vsw_guest_spec_find_key(name) < 0)
 		return fail(r, &key_node->start_mark,
-			    "unknown limit '%.64s'; known are connections and spill_bytes", key);
+			    "unknown limit '%.64s'; known are connections, handshakes, spill_bytes "
+			    "and loans",
+			    key);
 	return set_key(r, ctx, name, key, value);
 }
 
