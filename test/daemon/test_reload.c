@@ -24,11 +24,11 @@
 #define FROM_HOST_PORT 200
 #define SIBLING_PORT 300
 
-#if defined(__SANITIZE_ADDRESS__)
 #define N_CYCLES 200
+
+#if defined(__SANITIZE_ADDRESS__)
 #define CHECKS_MEMORY 0 /* it is not given back at once; the end of vswd looks for leaks */
 #else
-#define N_CYCLES 200
 #define CHECKS_MEMORY 1
 #endif
 
