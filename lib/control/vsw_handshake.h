@@ -6,7 +6,8 @@
  *
  * A finished line goes to the guest's bridge as ADOPT, with the socket; what the host sent
  * behind the line is still in the socket. A wrong line, the guest's limit of
- * unfinished hosts or of descriptors, or a line that does not come in time: the host reads an end of file.
+ * unfinished hosts or of descriptors, or a line that does not come in time: the host reads an end
+ * of file.
  */
 #ifndef VSW_HANDSHAKE_H
 #define VSW_HANDSHAKE_H
