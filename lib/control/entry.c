@@ -268,7 +268,9 @@ set_limits(struct vsw_guest_conf *conf, const struct vsw_guest_spec *spec)
 	set_word(&conf->buf_alloc, spec->window_bytes);
 	set_word(&conf->queue_size, spec->queue_size);
 	set_word(&conf->max_conns, spec->max_connections);
+	set_word(&conf->max_handshakes, spec->max_handshakes);
 	set_word(&conf->spill_budget, spec->spill_bytes);
+	set_word(&conf->max_loans, spec->max_loans);
 }
 
 struct entry *

@@ -2,8 +2,8 @@
 /*
  * One lcore's loop.
  *
- * A turn: handle a burst of messages, run each role's pass, ask epoll (without waiting) what
- * happened to file descriptors, run timers. epoll_wait(0) costs about 100 ns however many
+ * A turn: handle the messages that are there, run each role's pass, ask epoll (without waiting)
+ * what happened to file descriptors, run timers. epoll_wait(0) costs about 100 ns however many
  * descriptors there are, but that is a lot beside an empty ring, so a busy loop asks only
  * every few turns, and a loop that watches nothing never does.
  *
@@ -240,10 +240,11 @@ stats_add(uint64_t *value, uint64_t n)
 }
 
 static unsigned int
-handle_messages(struct vsw_loop *loop)
+handle_burst(struct vsw_loop *loop, unsigned int max)
 {
 	struct vsw_msg *msg[BURST];
-	unsigned int n = rte_ring_sc_dequeue_burst(loop->inbox, (void **)msg, BURST, NULL);
+	unsigned int n = rte_ring_sc_dequeue_burst(loop->inbox, (void **)msg,
+						   max < BURST ? max : BURST, NULL);
 
 	for (unsigned int i = 0; i < n; i++) {
 		uint8_t verb;
@@ -254,6 +255,22 @@ handle_messages(struct vsw_loop *loop)
 		loop->handler[verb].fn(loop->handler[verb].ctx, msg[i]);
 	}
 	return n;
+}
+
+/* All that are there now, but not their consequences: what guests of this lcore make in one
+ * turn is gone after the next, so it cannot pile up until the pool is empty. */
+static unsigned int
+handle_messages(struct vsw_loop *loop)
+{
+	unsigned int n_there = rte_ring_count(loop->inbox), n_done = 0, n;
+
+	while (n_done < n_there) {
+		n = handle_burst(loop, n_there - n_done);
+		if (n == 0)
+			break;
+		n_done += n;
+	}
+	return n_done;
 }
 
 /* Deliver what happened to watched descriptors, waiting up to timeout_ms for something. */

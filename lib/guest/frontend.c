@@ -389,10 +389,26 @@ set_vring_state(struct vsw_guest *g, uint32_t request, unsigned int q, uint32_t 
 }
 
 static int
+accept_switch(struct vsw_guest *g)
+{
+	struct pollfd fd = {.fd = g->conf.listen_fd, .events = POLLIN};
+
+	if (poll(&fd, 1, g->conf.timeout_ms) != 1)
+		return guest_fail(g, -ETIMEDOUT, "the switch did not connect within %d ms",
+				  g->conf.timeout_ms);
+	g->vhost_fd = accept4(g->conf.listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	if (g->vhost_fd < 0)
+		return guest_fail(g, -errno, "accepting the switch: %s", strerror(errno));
+	return 0;
+}
+
+static int
 connect_socket(struct vsw_guest *g)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 
+	if (g->conf.listen_fd > 0)
+		return accept_switch(g);
 	if (strlen(g->socket_path) >= sizeof(addr.sun_path))
 		return guest_fail(g, -ENAMETOOLONG, "%s is too long for a socket", g->socket_path);
 	memcpy(addr.sun_path, g->socket_path, strlen(g->socket_path) + 1);
@@ -651,13 +667,19 @@ frontend_check(struct vsw_guest *g)
 		ssize_t got = recv(g->request_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 
 		/* For UML the end of this channel is the end of the device. */
-		if (got >= 0) {
+		if (got > 0 || (got == 0 && !g->expects_end))
 			guest_violation(g, "the switch %s the back-end request channel",
 					got == 0 ? "closed" : "sent on");
+		if (got >= 0)
 			close_fd(&g->request_fd);
-		}
 	}
 	return 0;
+}
+
+void
+vsw_guest_expect_end(struct vsw_guest *g)
+{
+	g->expects_end = true;
 }
 
 int

@@ -172,6 +172,7 @@ struct listener {
 struct vsw_guest {
 	struct vsw_guest_conf conf;
 	char *socket_path;
+	bool expects_end; /* the switch may close its channels */
 	unsigned int n_rings;
 	uint32_t cid;
 

@@ -301,6 +301,11 @@ flow_act(struct flow *flow, uint32_t actions)
 {
 	if (actions & VSW_CONN_ACT_UNEXPECTED)
 		vsw_count(&flow->guest->counters, VSW_CTR_PKT_UNEXPECTED, 1);
+	if (actions & VSW_CONN_ACT_ACCEPT)
+		vsw_count(&flow->guest->counters,
+			  flow->sibling != NULL ? VSW_CTR_CONNS_FROM_SIBLING
+						: VSW_CTR_CONNS_FROM_HOST,
+			  1);
 	if ((actions & ACT_TELL) || flow->untold != 0)
 		far_tell(flow, actions & ACT_TELL);
 	act_on_timers(flow, actions);

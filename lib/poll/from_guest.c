@@ -108,8 +108,10 @@ alloc_parts(struct flow *flow, uint16_t n_segs, struct vsw_msg *msgs[PARTS_MAX])
 	unsigned int n_parts = (n_segs + VSW_MSG_SEGS - 1) / VSW_MSG_SEGS;
 
 	if (guest->n_free_loans == 0 ||
-	    (guest->n_parts_out > 0 && guest->n_parts_out + n_parts > LOANS_MAX))
+	    (guest->n_parts_out > 0 && guest->n_parts_out + n_parts > guest->conf->max_loans)) {
+		vsw_count(&guest->counters, VSW_CTR_LOAN_STALLS, 1);
 		return 0;
+	}
 	for (unsigned int i = 0; i < n_parts; i++) {
 		msgs[i] = guest_alloc(guest, verb);
 		if (msgs[i] == NULL) {
@@ -132,7 +134,7 @@ note_given(struct flow *flow, unsigned int n_parts, uint32_t len)
 static bool
 may_be_held(const struct guest *guest)
 {
-	return guest->n_parts_out <= LOANS_BEFORE_NO_HOLD &&
+	return guest->n_parts_out <= LOANS_BEFORE_NO_HOLD(guest) &&
 	       guest->n_descs_out <= guest->from_guest.conf.size / RING_FRACTION_HELD;
 }
 

@@ -200,6 +200,7 @@ guest_start(struct vsw_poll *poll, struct guest *guest, const struct vsw_rings *
 	int rc = 0;
 
 	guest->mem = rings->mem;
+	guest->is_lost = false;
 	for (unsigned int q = 0; q < VSW_VRINGS_MAX && rc == 0; q++) {
 		if (rings->queue[q].size != 0)
 			rc = vsw_virtq_start(vq[q], dir[q], &rings->queue[q], &guest->mem,
@@ -257,6 +258,16 @@ guest_stop(struct guest *guest, struct vsw_msg *stop)
 	guest_progress(guest);
 }
 
+void
+guest_lose(struct guest *guest)
+{
+	guest->is_lost = true;
+	vsw_count(&guest->counters, VSW_CTR_MEMORY_LOST, 1);
+	VSW_LOG_LIMITED(WARNING, "guest %u: its memory has gone away", guest->conf->cid);
+	guest->n_resets = 0;
+	for_each_flow(guest, VSW_CONN_EV_GUEST_GONE);
+}
+
 /*
  * Going.
  */
@@ -278,7 +289,7 @@ guest_drain(struct vsw_poll *poll, struct guest *guest, struct vsw_msg *drain)
 static bool
 is_told(const struct guest *guest)
 {
-	return guest->state != GUEST_RUNNING ||
+	return guest->state != GUEST_RUNNING || guest->is_lost ||
 	       (guest->n_resets == 0 && TAILQ_EMPTY(&guest->ready));
 }
 

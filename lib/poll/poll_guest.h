@@ -28,7 +28,7 @@
  * not read can keep for long:
  */
 #define MSGS_MAX 128
-#define LOANS_MAX 64
+#define LOANS_MAX VSW_LOANS_MAX
 
 /* ... and loans of its receive buffers. */
 #define READS_MAX 16
@@ -40,7 +40,7 @@
 /* With more loans out than this, or more than this part of its ring, a guest's payload for
  * siblings is not held by them, but spilled at once: what slow siblings hold never keeps it from
  * talking to others. */
-#define LOANS_BEFORE_NO_HOLD (LOANS_MAX / 2)
+#define LOANS_BEFORE_NO_HOLD(guest) ((guest)->conf->max_loans / 2)
 #define RING_FRACTION_HELD 2
 
 struct guest;
@@ -129,6 +129,7 @@ struct guest {
 	struct vsw_virtq from_guest;
 	struct vsw_virtq event;
 	struct vsw_watch kick[2]; /* to_guest, from_guest: they end the loop's sleep */
+	bool is_lost;             /* its memory went away: it is not served until it starts anew */
 	bool owes_reset;          /* TRANSPORT_RESET is due and found no event buffer yet */
 
 	/* Connections. */
@@ -158,6 +159,7 @@ struct guest {
 	uint64_t far_bytes;
 	struct rte_timer stuck; /* runs while that budget is used up */
 	bool stuck_is_due;      /* it has run out */
+	uint32_t stalled_len;   /* what did not fit when the budget was last used up */
 
 	bool starved;    /* something waits for a free message: the loop must not sleep */
 	bool is_blocked; /* nothing can be taken from it until a loan or a buffer comes back */
@@ -183,6 +185,8 @@ struct guest *guest_create(struct vsw_poll *poll, const struct vsw_guest_conf *c
 void guest_destroy(struct guest *guest);
 int guest_start(struct vsw_poll *poll, struct guest *guest, const struct vsw_rings *rings);
 void guest_stop(struct guest *guest, struct vsw_msg *stop);
+/* Its memory has gone away: what it had is over. */
+void guest_lose(struct guest *guest);
 void guest_drain(struct vsw_poll *poll, struct guest *guest, struct vsw_msg *drain);
 void guest_detach(struct guest *guest, struct vsw_msg *detach);
 /* What is under way, a stop, a drain or a detach, may be complete: find out. After a detach the
@@ -201,7 +205,7 @@ void guest_free(struct guest *guest, struct vsw_msg *msg);
 static inline bool
 guest_is_gone(const struct guest *guest)
 {
-	return guest->state == GUEST_STOPPED || guest->drained ||
+	return guest->state == GUEST_STOPPED || guest->drained || guest->is_lost ||
 	       (guest->stopping != NULL && (guest->stopping->flags & VSW_MSG_F_RESET));
 }
 

@@ -295,7 +295,8 @@ sibling_on_news(void *ctx, struct vsw_msg *msg)
 	vsw_conn_far_credit(conn, msg->buf_alloc, msg->fwd_cnt);
 	sibling_account(flow, msg->len);
 	if (msg->flags & VSW_MSG_F_ACCEPTED) {
-		vsw_count(&flow->guest->counters, VSW_CTR_CONNS_TO_SIBLING, 1);
+		if (conn->state == VSW_CONN_OPENING)
+			vsw_count(&flow->guest->counters, VSW_CTR_CONNS_TO_SIBLING, 1);
 		actions |= vsw_conn_event(conn, VSW_CONN_EV_FAR_OPENED, 0);
 	}
 	if (msg->flags & VSW_MSG_F_CREDIT_UPDATE)
@@ -386,6 +387,8 @@ sibling_run_due(struct guest *guest)
 	if (!guest->stuck_is_due)
 		return;
 	guest->stuck_is_due = false;
+	if (guest->far_bytes + guest->stalled_len <= guest->conf->spill_budget)
+		return; /* the guest goes on: nobody is in its way */
 	for (flow = TAILQ_FIRST(&guest->flows); flow != NULL; flow = next) {
 		bool is_stuck = flow->far_taken < flow->far_bytes / STUCK_FRACTION ||
 				(flow->far_bytes > 0 && flow->far_taken == 0);
@@ -404,6 +407,7 @@ sibling_budget_is_used_up(struct guest *guest, uint32_t len)
 
 	if (guest->far_bytes + len <= guest->conf->spill_budget)
 		return false;
+	guest->stalled_len = len;
 	if (!rte_timer_pending(&guest->stuck) && !guest->stuck_is_due) {
 		vsw_count(&guest->counters, VSW_CTR_BACKLOG_STALLS, 1);
 		TAILQ_FOREACH (flow, &guest->flows, all_entry)

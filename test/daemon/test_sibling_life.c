@@ -380,6 +380,7 @@ test_requests_that_cross(struct env *e)
 		struct vsw_pkt there = pkt_of(8000, VSW_OP_REQUEST), back = raw_pkt(1, there.op);
 		struct duo d;
 
+		there.dst_port = DUO_PORT + 1; /* where nobody listens */
 		vsw_guest_set_raw(g0, true);
 		vsw_guest_set_raw(g1, true);
 		back.dst_cid = CID(0);
