@@ -458,7 +458,7 @@ test_file_tells_each_mistake_and_its_place(void **state)
 		{"vms: []\nidle: fast\n", "2:7: idle: fast is wrong, it is adaptive or poll"},
 		{"vms: []\nidle: [poll]\n", "2:7: idle: it is a value, not a list"},
 		{"vms: []\nmax_guests: 513\n",
-		 "2:13: max_guests: 513 is wrong, it is a number from 1 to 512"},
+		 "2:13: max_guests: 513 is wrong, it is a number from 1 to 511"},
 		{"vms: []\neal: -l 0\n", "2:6: eal: it is a list of arguments, as in [-l"},
 		{"vms: []\neal: [-l, [0]]\n", "2:11: eal: an argument is a word"},
 		{"vms: []\neal: [-l, 0, --]\n", "2:14: eal: it ends without --"},
