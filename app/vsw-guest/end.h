@@ -14,9 +14,9 @@
 #include "rig.h"
 
 enum end_state {
-	END_DIALLING,  /* no answer yet; on the host: connecting, or waiting for OK */
+	END_DIALLING, /* no answer yet; on the host: connecting, or waiting for OK */
 	END_OPEN,
-	END_FAILED,    /* refused, or not answered in time */
+	END_FAILED, /* refused, or not answered in time */
 };
 
 /* A place in one list at a time. */

@@ -169,10 +169,11 @@ cmd_limits(const struct options *opt)
 	/* On one cpu they would wait for each other's time slice. */
 	if (p.cpu != first)
 		across(&p, &line_ns, &copy_gbs);
-	printf(opt->is_json ? "{\"spin_ms\": %.3f, \"copy_gbytes_per_s\": %.3f, "
-			      "\"cross_line_ns\": %.1f, \"cross_copy_gbytes_per_s\": %.3f}\n"
-			    : "spin %.2f ms; copy of 64 KiB %.2f GB/s; between cpus: cache line and "
-			      "back %.0f ns, copy %.2f GB/s\n",
+	printf(opt->is_json
+		       ? "{\"spin_ms\": %.3f, \"copy_gbytes_per_s\": %.3f, "
+			 "\"cross_line_ns\": %.1f, \"cross_copy_gbytes_per_s\": %.3f}\n"
+		       : "spin %.2f ms; copy of 64 KiB %.2f GB/s; between cpus: cache line and "
+			 "back %.0f ns, copy %.2f GB/s\n",
 	       spin, local, line_ns, copy_gbs);
 	return 0;
 }

@@ -25,7 +25,7 @@ struct load {
 	const struct options *opt;
 	LIST_HEAD(, conn) conns;
 	unsigned int n_dialled, n_open, n_accepted;
-	bool is_running;         /* sources and pings may send */
+	bool is_running;           /* sources and pings may send */
 	unsigned int n_unfinished; /* connections with messages of --count to send */
 
 	/* since the window began */
@@ -47,13 +47,13 @@ struct conn {
 	struct load *load;
 	unsigned int roles;
 	bool is_dialler;
-	bool was_open;        /* counted in n_open */
-	bool has_lied;        /* --corrupt has had its effect */
+	bool was_open; /* counted in n_open */
+	bool has_lied; /* --corrupt has had its effect */
 	struct stream in, out;
-	size_t left;          /* of the message being sent */
-	uint64_t n_messages;  /* begun */
-	size_t awaited;       /* bytes of the echo still to come */
-	uint64_t due_ns;      /* when the ping was to be sent */
+	size_t left;                 /* of the message being sent */
+	uint64_t n_messages;         /* begun */
+	size_t awaited;              /* bytes of the echo still to come */
+	uint64_t due_ns;             /* when the ping was to be sent */
 	uint64_t echo_off, echo_len; /* in echo[] */
 	uint8_t *echo;
 };

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "commands.h"
 #include "load.h"
@@ -53,8 +54,7 @@ is_done(const struct load *load)
 		return false;
 	if (strcmp(opt->command, "churn") == 0)
 		return load->n_done + load->n_refused >= opt->count;
-	return load->n_unfinished == 0 &&
-	       (opt->has_target || load->all_received >= load->all_sent);
+	return load->n_unfinished == 0 && (opt->has_target || load->all_received >= load->all_sent);
 }
 
 static void
@@ -68,6 +68,7 @@ static void
 begin_window(struct load *load, struct result *r)
 {
 	r->begin = usage_of(load->opt->watched);
+	r->own_begin = usage_of(getpid());
 	load->bytes_sent = load->bytes_received = 0;
 	load->n_done = load->n_refused = 0;
 	memset(&load->hist, 0, sizeof(load->hist));
@@ -80,6 +81,7 @@ end_window(struct load *load, struct result *r)
 {
 	struct vsw_guest_stats now;
 
+	r->own_end = usage_of(getpid());
 	r->end = usage_of(load->opt->watched);
 	stats_of(&load->rig, &now);
 	r->stats.packets_sent = now.packets_sent - r->stats.packets_sent;

@@ -252,8 +252,8 @@ parse_numbers(struct options *opt, int c)
 	long long v = 0;
 
 	for (size_t i = 0; i < VSW_ARRAY_SIZE(numbers); i++) {
-		if (numbers[i].c == c && !parse_number(&v, numbers[i].name, optarg, numbers[i].min,
-						       numbers[i].max))
+		if (numbers[i].c == c &&
+		    !parse_number(&v, numbers[i].name, optarg, numbers[i].min, numbers[i].max))
 			return false;
 	}
 	switch (c) {
@@ -398,8 +398,7 @@ choose_path(struct options *opt)
 		return needs_target ? "it takes [CID:]PORT, or --path and both ends" : NULL;
 	if (opt->path == PATH_GUEST_TO_GUEST && (opt->guest_path == NULL || opt->n_guests < 2))
 		return "g2g takes --guest and at least two --guests";
-	if (opt->path != PATH_GUEST_TO_GUEST &&
-	    (opt->guest_path == NULL || opt->host_path == NULL))
+	if (opt->path != PATH_GUEST_TO_GUEST && (opt->guest_path == NULL || opt->host_path == NULL))
 		return "g2h and h2g take --guest and --host";
 	return NULL;
 }

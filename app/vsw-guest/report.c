@@ -20,18 +20,17 @@ count_entries(const char *path)
 }
 
 /* schedstat counts nanoseconds where stat counts ticks of 10 ms. */
-static uint64_t
-cpu_ns_of(pid_t pid)
+static void
+add_threads(struct usage *u, pid_t pid)
 {
 	char path[300];
 	struct dirent *ent;
-	uint64_t sum = 0;
 	DIR *d;
 
 	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
 	d = opendir(path);
 	while (d != NULL && (ent = readdir(d)) != NULL) {
-		uint64_t ns;
+		uint64_t cpu, wait;
 		FILE *f;
 
 		/* ".." would be the process, whose main thread is in here, too. */
@@ -39,14 +38,15 @@ cpu_ns_of(pid_t pid)
 			continue;
 		snprintf(path, sizeof(path), "/proc/%d/task/%s/schedstat", (int)pid, ent->d_name);
 		f = fopen(path, "r");
-		if (f != NULL && fscanf(f, "%" SCNu64, &ns) == 1)
-			sum += ns;
+		if (f != NULL && fscanf(f, "%" SCNu64 " %" SCNu64, &cpu, &wait) == 2) {
+			u->cpu_ns += cpu;
+			u->wait_ns += wait;
+		}
 		if (f != NULL)
 			fclose(f);
 	}
 	if (d != NULL)
 		closedir(d);
-	return sum;
 }
 
 struct usage
@@ -58,7 +58,7 @@ usage_of(pid_t pid)
 
 	if (pid == 0)
 		return u;
-	u.cpu_ns = cpu_ns_of(pid);
+	add_threads(&u, pid);
 	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
 	u.n_fds = count_entries(path);
 	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
@@ -93,10 +93,8 @@ static const char *
 path_str(enum path path)
 {
 	static const char *const names[] = {
-		[PATH_GUEST] = "guest",
-		[PATH_HOST] = "host",
-		[PATH_GUEST_TO_HOST] = "g2h",
-		[PATH_HOST_TO_GUEST] = "h2g",
+		[PATH_GUEST] = "guest",        [PATH_HOST] = "host",
+		[PATH_GUEST_TO_HOST] = "g2h",  [PATH_HOST_TO_GUEST] = "h2g",
 		[PATH_GUEST_TO_GUEST] = "g2g",
 	};
 
@@ -158,6 +156,9 @@ print_json(const struct load *load, const struct result *r)
 	       (double)(r->end.cpu_ns - r->begin.cpu_ns) * 1e-9, r->unused.rss_kib,
 	       r->begin.rss_kib, r->end.rss_kib, r->unused.anon_kib, r->begin.anon_kib,
 	       r->end.anon_kib, r->unused.n_fds, r->begin.n_fds, r->end.n_fds);
+	printf("\"own_wait_s\": %.6f, \"watched_wait_s\": %.6f, ",
+	       (double)(r->own_end.wait_ns - r->own_begin.wait_ns) * 1e-9,
+	       (double)(r->end.wait_ns - r->begin.wait_ns) * 1e-9);
 	printf("\"verified\": %s, \"rc\": %d}\n", opt->is_verified ? "true" : "false", load->rc);
 }
 

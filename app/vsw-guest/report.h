@@ -10,7 +10,8 @@
 
 /* A process as it was at some time. */
 struct usage {
-	uint64_t cpu_ns; /* of all its threads that still live */
+	uint64_t cpu_ns;  /* of all its threads that still live */
+	uint64_t wait_ns; /* that they could have run, but others did */
 	uint64_t rss_kib, anon_kib;
 	uint64_t n_fds;
 };
@@ -23,6 +24,7 @@ struct result {
 	double seconds;
 	struct usage unused;     /* before guests were attached */
 	struct usage begin, end; /* of the window */
+	struct usage own_begin, own_end;
 	uint64_t busy_tsc, idle_tsc;
 	struct vsw_guest_stats stats; /* of all guests, from begin to end */
 };

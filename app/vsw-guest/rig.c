@@ -321,8 +321,8 @@ run_ends(struct rig *rig)
 	struct end *e;
 	bool did = false;
 
-	TAILQ_FOREACH(e, &rig->runnable, link)
-	e->queue = END_ON_RUNNING;
+	TAILQ_FOREACH (e, &rig->runnable, link)
+		e->queue = END_ON_RUNNING;
 	TAILQ_CONCAT(&rig->running, &rig->runnable, link);
 	while ((e = TAILQ_FIRST(&rig->running)) != NULL)
 		did |= end_run(e);
@@ -344,9 +344,9 @@ wait_for_signal(struct rig *rig, uint64_t until_ns)
 			sleep_ns = (uint64_t)ms * 1000000;
 	}
 	if (until_ns != 0)
-		sleep_ns = until_ns <= rig->now_ns              ? 0
+		sleep_ns = until_ns <= rig->now_ns             ? 0
 			   : until_ns - rig->now_ns < sleep_ns ? until_ns - rig->now_ns
-								: sleep_ns;
+							       : sleep_ns;
 	if (sleep_ns > 0)
 		take_events(rig, sleep_ns);
 }

@@ -30,11 +30,11 @@ struct watch {
 struct vm {
 	struct watch watch;
 	struct rig *rig;
-	struct vsw_guest *g;      /* NULL when this process is only the host */
-	char uds_path[108];       /* empty when it is only the guest */
-	bool is_woken;            /* the device has signalled */
-	bool is_gone;             /* the device has closed the connection */
-	struct end_list blocked;  /* ends that wait for window or slots */
+	struct vsw_guest *g;     /* NULL when this process is only the host */
+	char uds_path[108];      /* empty when it is only the guest */
+	bool is_woken;           /* the device has signalled */
+	bool is_gone;            /* the device has closed the connection */
+	struct end_list blocked; /* ends that wait for window or slots */
 };
 
 struct listener {
@@ -61,11 +61,11 @@ struct rig {
 	struct end_list dialling; /* oldest first */
 	struct end_list closed;   /* to be freed at the end of the turn */
 	LIST_HEAD(, listener) listeners;
-	uint64_t now_ns;          /* at the start of the turn */
-	uint64_t wake_ns;         /* sleep no longer than until then; 0: no matter */
+	uint64_t now_ns;  /* at the start of the turn */
+	uint64_t wake_ns; /* sleep no longer than until then; 0: no matter */
 	uint64_t n_turns;
 	uint64_t busy_tsc, idle_tsc, turn_tsc; /* turns that found work, and the others */
-	uint8_t *buf;             /* for what host ends receive */
+	uint8_t *buf;                          /* for what host ends receive */
 };
 
 #define RIG_BUF_LEN (256u << 10)

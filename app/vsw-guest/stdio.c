@@ -20,10 +20,10 @@ struct join {
 	struct rig rig;
 	struct end end;
 	struct watch input;
-	bool is_there;    /* the connection */
+	bool is_there; /* the connection */
 	bool is_over;
-	bool has_input;   /* standard input may be read */
-	uint8_t *data;    /* read and not sent yet */
+	bool has_input; /* standard input may be read */
+	uint8_t *data;  /* read and not sent yet */
 	size_t off, len;
 	bool is_at_end;
 	int rc;

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <rte_eal.h>
 #include <rte_errno.h>
@@ -52,6 +53,14 @@ raise_descriptor_limit(void)
 		return;
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* EAL leaves the folder that it made for this process; there would be one more with every
+ * start. It is empty by now, unless files are shared on purpose. */
+static void
+remove_runtime_dir(void)
+{
+	rmdir(rte_eal_get_runtime_dir());
 }
 
 /* Before EAL makes threads, which inherit it. */
@@ -209,6 +218,7 @@ main(int argc, char **argv)
 	options_parse(&vswd.opt, argc, argv);
 	raise_descriptor_limit();
 	set_up_signals();
+	atexit(remove_runtime_dir); /* before EAL's own, so that it runs after them */
 	if (rte_eal_init(vswd.opt.eal_argc, vswd.opt.eal_argv) < 0)
 		errx(EXIT_FAILURE, "EAL cannot start: %s", rte_strerror(rte_errno));
 	rte_timer_subsystem_init();

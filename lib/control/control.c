@@ -8,7 +8,8 @@
  *   DRAIN     no new hosts; guests are told that their connections are over
  *   UNLISTEN  the vhost-user sockets go; from here on no guest memory is touched
  *   FLUSH     bridges write out what slow host readers have not taken yet
- * The whole has a deadline; whatever is missing then is given up.
+ * A guest that is still coming up is waited for before that, so that what it brings is taken
+ * down. The whole has a deadline; whatever is missing then is given up.
  */
 #include "vsw_control.h"
 
@@ -66,7 +67,8 @@ struct vsw_control {
 	enum phase phase;
 	int exit_status;
 	unsigned int n_up;      /* guests that hosts can reach */
-	unsigned int n_awaited; /* answers missing in a phase of closing down */
+	unsigned int n_coming;  /* answers missing to ATTACH and LISTEN, in whatever phase */
+	unsigned int n_awaited; /* answers missing in this phase of closing down */
 	struct rte_timer timer; /* of the phase */
 	struct vsw_routes *routes;
 	unsigned int n_entries;
@@ -74,10 +76,11 @@ struct vsw_control {
 };
 
 static void enter(struct vsw_control *control, enum phase phase);
+static void next_phase_if_complete(struct vsw_control *control);
 
 /* Requests of this role go out at a rate of a few per guest and lifetime, so the pool has
- * them even when guests use up theirs. */
-static void
+ * them even when guests use up theirs. @return how many answers will come: 1. */
+static unsigned int
 request(struct vsw_control *control, struct vsw_loop *to, enum vsw_verb verb,
 	const struct vsw_guest_conf *guest)
 {
@@ -85,14 +88,14 @@ request(struct vsw_control *control, struct vsw_loop *to, enum vsw_verb verb,
 
 	if (msg == NULL) {
 		VSW_LOG(ERR, "out of messages for '%s'", vsw_msg_verb_str(verb));
-		return;
+		return 0;
 	}
 	msg->guest = guest;
 	msg->reply_to = control->loop;
 	msg->routes = control->routes;
 	msg->port = FLUSH_TIMEOUT_MS;
-	control->n_awaited++;
 	vsw_msg_send(to, msg);
+	return 1;
 }
 
 static void
@@ -193,11 +196,13 @@ on_attached(void *ctx, struct vsw_msg *msg)
 	int rc = msg->result;
 
 	vsw_msg_free(msg);
+	control->n_coming--;
 	entry->is_attached = rc == 0;
 	if (rc != 0)
 		fail_up(control, entry->guest, "it", rc);
 	else if (control->phase == PHASE_UP)
-		request(control, control->vhost, VSW_MSG_LISTEN, entry->guest);
+		control->n_coming += request(control, control->vhost, VSW_MSG_LISTEN, entry->guest);
+	next_phase_if_complete(control);
 }
 
 static void
@@ -209,13 +214,14 @@ on_listening(void *ctx, struct vsw_msg *msg)
 	int fd;
 
 	vsw_msg_free(msg);
+	control->n_coming--;
 	entry->is_listening = rc == 0;
-	if (rc != 0) {
+	if (rc != 0)
 		fail_up(control, entry->guest, entry->guest->socket, rc);
+	if (control->phase != PHASE_UP) {
+		next_phase_if_complete(control);
 		return;
 	}
-	if (control->phase != PHASE_UP)
-		return;
 	fd = listen_for_hosts(entry->guest);
 	if (fd >= 0)
 		entry->handshakes =
@@ -246,7 +252,8 @@ on_phase_timeout(struct rte_timer *timer, void *arg)
 {
 	struct vsw_control *control = arg;
 
-	VSW_LOG(WARNING, "closing down: gave up waiting for %u answers", control->n_awaited);
+	VSW_LOG(WARNING, "closing down: gave up waiting for %u answers",
+		control->n_awaited + control->n_coming);
 	enter(control, control->phase + 1);
 }
 
@@ -257,15 +264,18 @@ request_of_phase(struct vsw_control *control, struct entry *entry)
 	case PHASE_DRAIN:
 		stop_listening_for_hosts(entry);
 		if (entry->is_attached)
-			request(control, entry->guest->poll_loop, VSW_MSG_DRAIN, entry->guest);
+			control->n_awaited += request(control, entry->guest->poll_loop,
+						      VSW_MSG_DRAIN, entry->guest);
 		break;
 	case PHASE_UNLISTEN:
 		if (entry->is_listening)
-			request(control, control->vhost, VSW_MSG_UNLISTEN, entry->guest);
+			control->n_awaited +=
+				request(control, control->vhost, VSW_MSG_UNLISTEN, entry->guest);
 		break;
 	case PHASE_FLUSH:
 		if (is_first_of_bridge(control, entry))
-			request(control, entry->guest->bridge_loop, VSW_MSG_FLUSH, NULL);
+			control->n_awaited +=
+				request(control, entry->guest->bridge_loop, VSW_MSG_FLUSH, NULL);
 		break;
 	case PHASE_UP:
 	case PHASE_DONE:
@@ -276,7 +286,9 @@ request_of_phase(struct vsw_control *control, struct entry *entry)
 static void
 next_phase_if_complete(struct vsw_control *control)
 {
-	if (control->n_awaited == 0 && control->phase != PHASE_UP && control->phase < PHASE_DONE)
+	if (control->phase == PHASE_UP || control->phase == PHASE_DONE)
+		return;
+	if (control->n_awaited == 0 && control->n_coming == 0)
 		enter(control, control->phase + 1);
 }
 
@@ -391,7 +403,8 @@ vsw_control_create(struct vsw_loop *loop, struct vsw_loop *vhost,
 		return NULL;
 	}
 	for (unsigned int i = 0; i < n_guests; i++)
-		request(control, guests[i].poll_loop, VSW_MSG_ATTACH, &guests[i]);
+		control->n_coming +=
+			request(control, guests[i].poll_loop, VSW_MSG_ATTACH, &guests[i]);
 	return control;
 }
 

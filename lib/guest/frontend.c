@@ -475,6 +475,7 @@ frontend_mem_table(struct vsw_guest *g)
 	int fds[N_REGIONS_MAX];
 	uint32_t len = 8 + g->n_regions * sizeof(table.regions[0]);
 
+	g->is_disturbed |= g->is_running;
 	for (unsigned int i = 0; i < g->n_regions; i++) {
 		const struct region *r = &g->regions[i];
 
@@ -662,7 +663,24 @@ frontend_check(struct vsw_guest *g)
 int
 vsw_guest_enable(struct vsw_guest *g, enum vsw_guest_queue queue, bool is_enabled)
 {
+	g->is_disturbed = true;
 	return frontend_enable(g, queue, is_enabled);
+}
+
+int
+vsw_guest_replace_call(struct vsw_guest *g, enum vsw_guest_queue queue)
+{
+	struct ring *r = &g->rings[queue];
+	int old = r->call_fd, old_peer = r->call_peer_fd;
+	int err = make_call_fd(g, r);
+
+	g->is_disturbed = true;
+	if (err == 0)
+		err = set_vring_fd(g, VSW_VHOST_SET_VRING_CALL, queue, r->call_peer_fd);
+	if (old_peer != old)
+		close(old_peer);
+	close(old);
+	return err;
 }
 
 int

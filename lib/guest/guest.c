@@ -185,6 +185,7 @@ vsw_guest_start(struct vsw_guest *g, enum vsw_guest_start_mode mode)
 	if (mode == VSW_GUEST_BOOT) {
 		sock_forget_all(g);
 		transport_reset(g);
+		g->is_disturbed = false;
 		for (unsigned int q = 0; q < VSW_GUEST_N_QUEUES; q++)
 			ring_reset(&g->rings[q]);
 	}
@@ -209,6 +210,7 @@ vsw_guest_stop(struct vsw_guest *g)
 	if (!g->is_running)
 		return guest_fail(g, -ENOTCONN, "stopping a guest that does not run");
 	g->is_running = false;
+	g->is_disturbed = true;
 	err = frontend_stop(g);
 	if (err < 0)
 		return err;

@@ -196,7 +196,8 @@ struct vsw_guest {
 	int request_fd; /* our end of the back end's request channel */
 	uint64_t features, protocol_features;
 	bool is_running;
-	bool is_stopped; /* used_at_stop holds */
+	bool is_stopped;   /* used_at_stop holds */
+	bool is_disturbed; /* the device had to let go of rings that had begun */
 
 	struct ring rings[VSW_GUEST_N_QUEUES];
 	uint16_t used_at_stop[VSW_GUEST_N_QUEUES];

@@ -281,6 +281,11 @@ input(struct vsw_guest *g, unsigned int buf, uint32_t used)
 	uint8_t hdr[VSW_PKT_HDR_LEN];
 	struct vsw_pkt pkt;
 
+	/* Given back unused, as a device may that had to let go of its rings; Linux drops it. */
+	if (used == 0 && g->is_disturbed) {
+		g->stats.buffers_unused++;
+		return;
+	}
 	if (used < VSW_PKT_HDR_LEN || used > g->conf.recv_buf_len) {
 		guest_violation(g, "a packet of %u bytes in a buffer of %u", used,
 				g->conf.recv_buf_len);

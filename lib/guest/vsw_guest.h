@@ -239,6 +239,7 @@ struct vsw_guest_stats {
 	uint64_t kicks_kept; /**< publications for which the device wanted no kick */
 	uint64_t interrupts;
 	uint64_t transport_resets;
+	uint64_t buffers_unused; /**< receive buffers that came back with length 0 */
 };
 
 void vsw_guest_stats(const struct vsw_guest *g, struct vsw_guest_stats *stats);

@@ -103,6 +103,13 @@ void vsw_guest_kick(struct vsw_guest *g, enum vsw_guest_queue queue);
 /** Switch one ring on or off (SET_VRING_ENABLE) and nothing else. */
 int vsw_guest_enable(struct vsw_guest *g, enum vsw_guest_queue queue, bool is_enabled);
 
+/**
+ * Give one ring a new call descriptor (SET_VRING_CALL) while it runs, and close the old one.
+ * What the device signals on the old one until it has read the message is lost to the guest,
+ * which is why a device must signal the new one once.
+ */
+int vsw_guest_replace_call(struct vsw_guest *g, enum vsw_guest_queue queue);
+
 /** Send SET_MEM_TABLE with the table as it is. */
 int vsw_guest_send_mem_table(struct vsw_guest *g);
 

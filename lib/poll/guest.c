@@ -168,6 +168,7 @@ send_transport_reset(struct guest *guest, struct vsw_chain_burst *burst)
 	vsw_virtq_push(&guest->event, burst->chain[0].head,
 		       vsw_min_u32(burst->chain[0].len, sizeof(id)));
 	vsw_virtq_flush(&guest->event);
+	guest->owes_reset = false;
 }
 
 int
@@ -193,7 +194,10 @@ guest_start(struct vsw_poll *poll, struct guest *guest, const struct vsw_rings *
 	watch_kick(guest, 0, &guest->to_guest);
 	watch_kick(guest, 1, &guest->from_guest);
 	vsw_virtq_flush(&guest->event); /* the others are flushed at each pass */
-	if (guest->state == GUEST_STOPPED && rings->queue[VSW_QUEUE_FROM_GUEST].base != 0)
+	/* The event queue may become ready, and bring another start, only after the others. */
+	if (guest->state == GUEST_STOPPED)
+		guest->owes_reset = rings->queue[VSW_QUEUE_FROM_GUEST].base != 0;
+	if (guest->owes_reset)
 		send_transport_reset(guest, &poll->burst);
 	guest->state = GUEST_RUNNING;
 	return 0;

@@ -115,6 +115,7 @@ struct guest {
 	struct vsw_virtq from_guest;
 	struct vsw_virtq event;
 	struct vsw_watch kick[2]; /* to_guest, from_guest: they end the loop's sleep */
+	bool owes_reset;          /* TRANSPORT_RESET is due and found no event buffer yet */
 
 	/* Connections. */
 	struct vsw_conn_table conns;

@@ -559,15 +559,45 @@ vsw_virtq_start(struct vsw_virtq *vq, enum vsw_virtq_dir dir, const struct vsw_v
 	return 0;
 }
 
+/* Take a head out of the chains that were put back. */
+static bool
+forget_returned(struct vsw_virtq *vq, uint16_t head)
+{
+	uint16_t mask = vq->conf.size - 1;
+	uint16_t last = (vq->returned_first + vq->n_returned - 1) & mask;
+
+	for (uint16_t i = 0; i < vq->n_returned; i++) {
+		uint16_t at = (vq->returned_first + i) & mask;
+
+		if (vq->returned[at] != head)
+			continue;
+		vq->returned[at] = vq->returned[last];
+		vq->n_returned--;
+		return true;
+	}
+	return false;
+}
+
+/* Chains that were put back and are the last that were taken: as if they never had been. What
+ * a guest has sent must not be called done unless it was looked at. */
+static void
+untake_returned(struct vsw_virtq *vq)
+{
+	while (vq->n_returned != 0 && forget_returned(vq, load_avail_entry(vq, vq->last_avail - 1)))
+		vq->last_avail--;
+}
+
 uint16_t
 vsw_virtq_stop(struct vsw_virtq *vq)
 {
-	uint16_t base = vq->last_avail;
+	uint16_t base;
 
 	if (!vq->started)
-		return base;
+		return vq->last_avail;
 
 	assert(vsw_virtq_n_out(vq) == 0);
+	untake_returned(vq);
+	base = vq->last_avail;
 	while (vq->n_returned != 0) {
 		uint16_t head = peek_head(vq);
 

@@ -131,11 +131,14 @@ int vsw_virtq_start(struct vsw_virtq *vq, enum vsw_virtq_dir dir, const struct v
 		    const struct vsw_mem *mem, struct vsw_counters *counters);
 
 /**
- * Stop a queue: complete every chain that was put back with length 0, flush, and forget the
- * rings. No chain may be out. Idempotent.
+ * Stop a queue, flush, and forget the rings. No chain may be out. Idempotent.
+ *
+ * Chains that were put back are as if they had never been popped. Where that cannot be,
+ * because one that was made available later is used already, they are completed with length
+ * 0; it happens to receive buffers only, as long as what a guest sends is taken in order.
  *
  * @return the index to hand to the guest's VMM as vring base: every chain before it has a
- *         used entry, none after it has been looked at.
+ *         used entry, none after it.
  */
 uint16_t vsw_virtq_stop(struct vsw_virtq *vq);
 

@@ -4,6 +4,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
+#include <grp.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -28,7 +30,8 @@ struct env {
 		uint32_t cid;
 		char socket[128], uds[128];
 		struct vsw_guest *g;
-	} vms[N_VMS];
+	} vms[N_VMS_MAX];
+	unsigned int n_vms;
 	unsigned int baseline_fds;
 	int fds[N_FDS_MAX];
 	unsigned int n_fds;
@@ -51,31 +54,29 @@ make_dir(char *dir)
 		fail_msg("mkdtemp: %s", strerror(errno));
 }
 
+static int
+remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	return remove(path);
+}
+
 void
 remove_dir(const char *dir)
 {
-	DIR *d = opendir(dir);
-	struct dirent *ent;
-
-	while (d != NULL && (ent = readdir(d)) != NULL)
-		if (strcmp(ent->d_name, ".") != 0 && strcmp(ent->d_name, "..") != 0)
-			unlinkat(dirfd(d), ent->d_name, 0);
-	if (d != NULL)
-		closedir(d);
-	rmdir(dir);
+	nftw(dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 void
 daemon_spawn(struct daemon *d, const char *const *argv)
 {
 	const char *path = getenv("VSWD");
-	char *args[64] = {(char *)(uintptr_t) "vswd"};
+	char *args[256] = {(char *)(uintptr_t) "vswd"};
 	pid_t parent = getpid();
 	unsigned int n = 1;
 
 	if (path == NULL)
 		fail_msg("the environment variable VSWD must name vswd");
-	while (*argv != NULL && n < 63)
+	while (*argv != NULL && n < VSW_ARRAY_SIZE(args) - 1)
 		args[n++] = (char *)(uintptr_t)*argv++;
 	d->log_fd = memfd_create("vswd-log", MFD_CLOEXEC);
 	if (d->log_fd < 0)
@@ -88,7 +89,10 @@ daemon_spawn(struct daemon *d, const char *const *argv)
 			_exit(127);
 		dup2(d->log_fd, 1);
 		dup2(d->log_fd, 2);
-		setenv("XDG_RUNTIME_DIR", d->dir, 1);
+		setenv("RUNTIME_DIRECTORY", d->dir, 1);
+		if (d->uid != 0 &&
+		    (setgroups(0, NULL) != 0 || setgid(d->uid) != 0 || setuid(d->uid) != 0))
+			_exit(127);
 		execv(path, args);
 		dprintf(2, "execv %s: %s\n", path, strerror(errno));
 		_exit(127);
@@ -137,25 +141,31 @@ try_connect(const char *path)
 }
 
 bool
-wait_for_socket(struct daemon *d, const char *path, bool may_probe, int timeout_ms)
+daemon_wait_log(struct daemon *d, const char *text, int timeout_ms)
 {
 	uint64_t deadline = vsw_guest_now_ms() + (uint64_t)timeout_ms;
+	static char log[65536];
 
-	while (vsw_guest_now_ms() < deadline) {
-		int fd = may_probe ? try_connect(path) : -1;
+	for (;;) {
 		siginfo_t info = {0};
 
-		if (fd >= 0)
-			close(fd);
-		if (fd >= 0 || (!may_probe && access(path, F_OK) == 0))
+		daemon_log(d, log, sizeof(log));
+		if (strstr(log, text) != NULL)
 			return true;
 		/* dead already? leave it for daemon_wait() */
 		if (waitid(P_PID, (id_t)d->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
 		    info.si_pid == d->pid)
 			return false;
-		usleep(5000);
+		if (vsw_guest_now_ms() >= deadline)
+			return false;
+		usleep(2000);
 	}
-	return false;
+}
+
+bool
+daemon_wait_ready(struct daemon *d)
+{
+	return daemon_wait_log(d, "vsw: ready: ", 3 * WAIT_MS);
 }
 
 /* ---- environment ---- */
@@ -180,7 +190,7 @@ env_fail(struct env *e, const char *file, int line, const char *fmt, ...)
 	va_end(ap);
 	e->has_failed = true;
 	print_error("%s: %s\n", e->variant->name, text);
-	for (unsigned int i = 0; i < N_VMS; i++) {
+	for (unsigned int i = 0; i < e->n_vms; i++) {
 		struct vsw_guest *g = e->vms[i].g;
 
 		for (unsigned int v = 0; g != NULL && vsw_guest_violation(g, v) != NULL; v++)
@@ -196,6 +206,12 @@ const struct variant *
 env_variant(const struct env *e)
 {
 	return e->variant;
+}
+
+struct vsw_guest *
+env_guest(const struct env *e, unsigned int vm)
+{
+	return e->vms[vm].g;
 }
 
 pid_t
@@ -263,33 +279,35 @@ env_close(struct env *e, int fd)
 static bool
 env_start(struct env *e)
 {
-	const char *argv[32];
-	char vm[N_VMS][320];
+	const char *const *items = e->variant->vm_items;
+	const char *argv[16 + 2 * N_VMS_MAX];
+	char vm[N_VMS_MAX][384];
 	unsigned int n = 0;
 
+	e->n_vms = e->variant->n_vms != 0 ? e->variant->n_vms : 2;
 	make_dir(e->d.dir);
 	for (const char *const *a = e->variant->eal_args; *a != NULL; a++)
 		argv[n++] = *a;
 	argv[n++] = "--";
-	for (unsigned int i = 0; i < N_VMS; i++) {
+	for (unsigned int i = 0; i < e->n_vms; i++) {
+		const char *more = items != NULL ? items[i] : NULL;
+
 		e->vms[i].cid = 3 + i;
 		snprintf(e->vms[i].socket, sizeof(e->vms[i].socket), "%s/vm%u.vhost", e->d.dir, i);
 		snprintf(e->vms[i].uds, sizeof(e->vms[i].uds), "%s/vm%u.vsock", e->d.dir, i);
-		snprintf(vm[i], sizeof(vm[i]), "guest-cid=%u,socket=%s,uds-path=%s", e->vms[i].cid,
-			 e->vms[i].socket, e->vms[i].uds);
+		snprintf(vm[i], sizeof(vm[i]), "guest-cid=%u,socket=%s,uds-path=%s%s%s",
+			 e->vms[i].cid, e->vms[i].socket, e->vms[i].uds, more != NULL ? "," : "",
+			 more != NULL ? more : "");
 		argv[n++] = "--vm";
 		argv[n++] = vm[i];
 	}
 	argv[n] = NULL;
 	daemon_spawn(&e->d, argv);
-	for (unsigned int i = 0; i < N_VMS; i++)
-		if (!wait_for_socket(&e->d, e->vms[i].socket, false, 3 * WAIT_MS) ||
-		    !wait_for_socket(&e->d, e->vms[i].uds, true, 3 * WAIT_MS)) {
-			print_error("%s: vswd does not serve guest %u\n", e->variant->name, i);
-			print_log(e);
-			return false;
-		}
-	return true;
+	if (daemon_wait_ready(&e->d))
+		return true;
+	print_error("%s: vswd does not become ready\n", e->variant->name);
+	print_log(e);
+	return false;
 }
 
 unsigned int
@@ -327,7 +345,7 @@ env_stop(struct env *e)
 		kill(e->d.pid, SIGKILL);
 		daemon_wait(&e->d, WAIT_MS);
 	}
-	for (unsigned int i = 0; i < N_VMS; i++)
+	for (unsigned int i = 0; i < e->n_vms; i++)
 		if (status == 0 &&
 		    (access(e->vms[i].socket, F_OK) == 0 || access(e->vms[i].uds, F_OK) == 0)) {
 			print_error("%s: vswd left sockets of guest %u behind\n", e->variant->name,
@@ -390,7 +408,7 @@ case_teardown(void **state)
 	for (unsigned int i = 0; i < e->n_fds; i++)
 		close(e->fds[i]);
 	e->n_fds = 0;
-	for (unsigned int i = 0; i < N_VMS; i++) {
+	for (unsigned int i = 0; i < e->n_vms; i++) {
 		if (e->vms[i].g == NULL)
 			continue;
 		if (report_violations(e, i) < 0)
@@ -446,19 +464,26 @@ static const struct variant variants[] = {
 int
 run_cases(const char *topic, const struct test_case *cases, size_t n)
 {
+	return run_cases_in(topic, variants, VSW_ARRAY_SIZE(variants), cases, n);
+}
+
+int
+run_cases_in(const char *topic, const struct variant *in, size_t n_variants,
+	     const struct test_case *cases, size_t n)
+{
 	const char *only_variant = getenv("VSW_TEST_VARIANT");
 	const char *only_case = getenv("VSW_TEST_CASE");
 	struct CMUnitTest *tests = calloc(n, sizeof(*tests));
 	int n_failed = 0;
 
-	for (size_t v = 0; v < VSW_ARRAY_SIZE(variants); v++) {
+	for (size_t v = 0; v < n_variants; v++) {
 		char group[128];
 		size_t n_tests = 0;
 
-		if (only_variant != NULL && strstr(variants[v].name, only_variant) == NULL)
+		if (only_variant != NULL && strstr(in[v].name, only_variant) == NULL)
 			continue;
-		the_env = (struct env){.variant = &variants[v]};
-		snprintf(group, sizeof(group), "%s (%s)", topic, variants[v].name);
+		the_env = (struct env){.variant = &in[v]};
+		snprintf(group, sizeof(group), "%s (%s)", topic, in[v].name);
 		for (size_t i = 0; i < n; i++) {
 			if (only_case != NULL && strstr(cases[i].name, only_case) == NULL)
 				continue;
@@ -536,12 +561,12 @@ pump_fd(struct env *e, int fd, short events, int timeout_ms)
 	uint64_t deadline = vsw_guest_now_ms() + (uint64_t)timeout_ms;
 
 	for (;;) {
-		struct pollfd fds[1 + N_VMS * VSW_GUEST_N_FDS] = {{.fd = fd, .events = events}};
+		struct pollfd fds[1 + N_VMS_MAX * VSW_GUEST_N_FDS] = {{.fd = fd, .events = events}};
 		unsigned int n = 1;
 		uint64_t now = vsw_guest_now_ms();
 		int sleep_ms = now < deadline ? (int)(deadline - now) : 0;
 
-		for (unsigned int i = 0; i < N_VMS; i++) {
+		for (unsigned int i = 0; i < e->n_vms; i++) {
 			unsigned int n_guest;
 			int guest_ms;
 
@@ -555,7 +580,7 @@ pump_fd(struct env *e, int fd, short events, int timeout_ms)
 		if (poll(fds, n, sleep_ms) < 0)
 			fail_env(e, "poll: %s", strerror(errno));
 		/* A guest whose connection is gone says so to the calls on it. */
-		for (unsigned int i = 0; i < N_VMS; i++)
+		for (unsigned int i = 0; i < e->n_vms; i++)
 			if (e->vms[i].g != NULL)
 				vsw_guest_poll(e->vms[i].g, 0);
 		if (fds[0].revents != 0)
@@ -936,15 +961,26 @@ flow_is_done(const struct flow *f)
 void
 run_flows(struct env *e, struct flow *flows, unsigned int n)
 {
+	run_flows_with(e, flows, n, NULL, NULL);
+}
+
+void
+run_flows_with(struct env *e, struct flow *flows, unsigned int n,
+	       void (*hook)(struct env *e, uint64_t arrived, void *arg), void *arg)
+{
 	uint64_t deadline = vsw_guest_now_ms() + WAIT_MS;
 
 	for (;;) {
 		bool has_moved = false, is_done = true;
+		uint64_t arrived = 0;
 
 		for (unsigned int i = 0; i < n; i++) {
 			has_moved |= flow_step(e, &flows[i]);
 			is_done &= flow_is_done(&flows[i]);
+			arrived += flows[i].host_received + flows[i].guest_received;
 		}
+		if (hook != NULL)
+			hook(e, arrived, arg);
 		if (is_done)
 			return;
 		if (has_moved) {

@@ -4,9 +4,10 @@
  * A vswd in a private folder, synthetic guests on it, and host applications beside it.
  *
  * Each test file is a table of cases that runs once per variant: the two shapes of a VMM
- * times one lcore or two. vswd lives for all cases of a variant, so that what one case
- * leaves behind fails the next: after each case the guests go, and vswd must be alive, back
- * at the number of descriptors it had before, and no guest may have recorded a violation.
+ * times one lcore or two, or what the file says. vswd lives for all cases of a variant, so
+ * that what one case leaves behind fails the next: after each case the guests go, and vswd
+ * must be alive, back at the number of descriptors it had before, and no guest may have
+ * recorded a violation.
  *
  * Every wait has a deadline and keeps all guests going; a wait that fails says what it was
  * for and prints vswd's log. Descriptors made here are closed when the case ends.
@@ -37,7 +38,7 @@
 /** For what must not happen. */
 #define QUIET_MS 120
 
-#define N_VMS 2
+#define N_VMS_MAX 64
 
 struct env;
 
@@ -45,6 +46,9 @@ struct variant {
 	const char *name;
 	enum vsw_guest_shape shape;
 	const char *const *eal_args; /* NULL-terminated */
+	unsigned int n_vms;          /* 0: 2 */
+	/* Further items of --vm, as "lcore=1,groups=a+b", for each guest in turn; NULL: none. */
+	const char *const *vm_items;
 };
 
 struct test_case {
@@ -58,6 +62,10 @@ struct test_case {
 
 /** Run @p cases in all variants. @return for main(). */
 int run_cases(const char *topic, const struct test_case *cases, size_t n);
+
+/** The same in variants of the caller's. */
+int run_cases_in(const char *topic, const struct variant *variants, size_t n_variants,
+		 const struct test_case *cases, size_t n);
 
 /** Fail the case with a sentence, vswd's log, and what the guests know. */
 #define fail_env(e, ...) env_fail(e, __FILE__, __LINE__, __VA_ARGS__)
@@ -84,6 +92,7 @@ void guest_sync(struct env *e, unsigned int vm);
 void guest_down(struct env *e, unsigned int vm);
 
 const struct variant *env_variant(const struct env *e);
+struct vsw_guest *env_guest(const struct env *e, unsigned int vm); /* NULL: it is down */
 pid_t env_pid(const struct env *e);
 const char *env_vhost_path(const struct env *e, unsigned int vm);
 const char *env_uds_path(const struct env *e, unsigned int vm);
@@ -183,15 +192,20 @@ struct flow {
 /** Move and verify the bytes of all flows at once. */
 void run_flows(struct env *e, struct flow *flows, unsigned int n);
 
+/** The same, disturbed: after each step @p hook is told how many bytes have arrived. */
+void run_flows_with(struct env *e, struct flow *flows, unsigned int n,
+		    void (*hook)(struct env *e, uint64_t arrived, void *arg), void *arg);
+
 /* ---- own daemons, for tests of the process ---- */
 
 struct daemon {
 	pid_t pid;
 	int log_fd;
-	char dir[64];
+	char dir[64]; /* EAL's runtime folder goes here */
+	uid_t uid;    /* who it runs as; 0: as the test */
 };
 
-/** A fresh private folder in @p dir (64 bytes). */
+/** A fresh private folder in @p dir (64 bytes); remove_dir() takes all that is in it along. */
 void make_dir(char *dir);
 void remove_dir(const char *dir);
 
@@ -201,12 +215,13 @@ void daemon_spawn(struct daemon *d, const char *const *argv);
 /** Wait for the end. @return exit status, 128 + n for a signal; -1 at the deadline. */
 int daemon_wait(struct daemon *d, int timeout_ms);
 
-/**
- * Wait for a socket of the daemon: until @p path accepts a probe, or only until it exists,
- * for a vhost-user socket, which takes the probe for a VMM.
- * @return false at the deadline or when the daemon has ended.
- */
-bool wait_for_socket(struct daemon *d, const char *path, bool may_probe, int timeout_ms);
+/** Wait until the log has @p text. @return false at the deadline or when the daemon has ended. */
+bool daemon_wait_log(struct daemon *d, const char *text, int timeout_ms);
+
+/** Wait until all sockets of the daemon listen. @return false if they never do. */
+bool daemon_wait_ready(struct daemon *d);
+
+/** The end of the log so far, @p size bytes at most with the terminating zero. */
 void daemon_log(const struct daemon *d, char *buf, size_t size);
 
 #endif /* HARNESS_H */

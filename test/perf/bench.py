@@ -4,10 +4,10 @@
 
 Each switch runs alone on one cpu, vsw-guest, which is guests and host applications at once, on
 another. A pass of a row measures every switch and the row's limit one after the other, each
-with a fresh process of the switch; the first in line changes from pass to pass. Ratios are
-those of medians over the passes during which the machine was quiet (noise.py); with fewer than
-three of those, over all passes, and the row is marked with ~. Nothing here is a verdict: there
-are no thresholds.
+with a fresh process of the switch; the first in line changes from pass to pass. A figure is
+the median of the passes during which the machine was quiet (noise.py). With fewer than three
+of those the row is marked with ~, and the figure is the best of all passes: noise only takes.
+Nothing here is a verdict: there are no thresholds.
 
 Before anything is measured, streams in both directions are verified byte by byte."""
 
@@ -92,6 +92,10 @@ class Bench:
             watch = noise.Watch(self.cpus, [dut.process.pid])
             result = self.run_load(args, self.opt.time + 60)
             result["foreign"] = watch.share()
+            wait = result["own_wait_s"]
+            if dut.is_one_thread:
+                wait = max(wait, result["watched_wait_s"])
+            result["wait"] = wait / result["seconds"]
             return result
         except subprocess.TimeoutExpired:
             raise Failed("hangs") from None
@@ -162,17 +166,25 @@ class Bench:
         return result
 
     def one_pass(self, row, i):
+        with noise.alone():
+            return self.one_pass_alone(row, i)
+
+    def one_pass_alone(self, row, i):
         noise.wait_for_quiet(self.cpus, self.opt.patience)
         fingerprint = self.fingerprint()
         self.spins.append(fingerprint["spin_ms"])
         things = [*self.duts, *(["limit"] if row.limit else [])]
         things = things[i % len(things):] + things[:i % len(things)]
         done = {getattr(t, "name", t): self.one(t, row) for t in things}
-        foreign = max((r.get("foreign", 0) for r in done.values()), default=0)
-        return {"fingerprint": fingerprint, "foreign": foreign, "results": done}
+        if row.is_copy:
+            gbps = 8 * fingerprint["cross_copy_gbytes_per_s"]
+            done["limit"] = {"values": [gbps] * len(row.metrics)}
+        return {"fingerprint": fingerprint, "results": done,
+                "foreign": max(r.get("foreign", 0) for r in done.values()),
+                "wait": max(r.get("wait", 0) for r in done.values())}
 
     def is_quiet(self, a_pass):
-        return (a_pass["foreign"] <= noise.FOREIGN_MAX and
+        return (a_pass["foreign"] <= noise.FOREIGN_MAX and a_pass["wait"] <= noise.WAIT_MAX and
                 not noise.deviates(a_pass["fingerprint"]["spin_ms"], self.spins))
 
     def measure(self, row):
@@ -210,10 +222,19 @@ def number(value):
     return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
 
 
-def spread(values):
+def figure(entry, name):
+    """The one number for a thing: see above."""
+    values = entry["values"].get(name)
     if not values:
-        return "-"
-    text = number(statistics.median(values))
+        return None
+    if entry["is_noisy"]:
+        return min(values) if entry["is_lower_better"] else max(values)
+    return statistics.median(values)
+
+
+def spread(entry, name):
+    values = entry["values"][name]
+    text = number(figure(entry, name))
     return text if len(values) == 1 else f"{text} [{number(min(values))}-{number(max(values))}]"
 
 
@@ -242,13 +263,12 @@ def summarize(bench, row, passes):
 
 def ratio(entry, name, of):
     """How many times better @p name is than @p of."""
-    a, b = entry["values"].get(name), entry["values"].get(of)
-    if not a or not b:
+    a, b = figure(entry, name), figure(entry, of)
+    if a is None or b is None:
         return None
-    a, b = statistics.median(a), statistics.median(b)
     if entry["is_lower_better"]:
         a, b = b, a
-    return a / b if b else None
+    return a / b if a and b else None
 
 
 def columns(bench):
@@ -261,13 +281,12 @@ def line_of(bench, entry):
     names = [d.name for d in bench.duts]
     first = names[0]
     cells = [("~ " if entry["is_noisy"] else "") + entry["row"], entry["unit"]]
-    cells += [spread(entry["values"][n]) if entry["values"][n]
+    cells += [spread(entry, n) if entry["values"][n]
               else entry["failed"].get(n, "-").split(" (")[0][:28] for n in names]
     for name in names[1:]:
         r = ratio(entry, first, name)
         cells.append("-" if r is None else f"{r:.2f}")
-    cells.append(number(statistics.median(entry["values"]["limit"]))
-                 if entry["values"]["limit"] else "-")
+    cells.append(number(figure(entry, "limit")))
     r = ratio(entry, first, "limit")
     cells.append("-" if r is None else f"{100 * r:.0f} %")
     cells.append("-" if entry["busy"] is None else f"{100 * entry['busy']:.0f} %")
@@ -290,7 +309,7 @@ def print_notes(bench, entries):
             print(f"{entry['row']}: {name}: {why}")
     print("x NAME: how many times better vswd is. limit: the load without a switch. load cpu:\n"
           "how busy the generator was with vswd; near 100 % it is the limit, not the switch.\n"
-          "quiet: passes in which the machine was ours; ~: too few of them, all passes count.")
+          "quiet: passes in which the machine was ours; ~: too few of them, so the best pass counts.")
 
 
 # -- command line
@@ -355,8 +374,10 @@ def main():
         return 0 if opt.list else 1
     pathlib.Path(opt.build, "perf").mkdir(parents=True, exist_ok=True)
     bench = Bench(opt)
+    noise.go_first(opt.nice)
     if not opt.no_gate:
-        bench.gate()
+        with noise.alone():
+            bench.gate()
     passes, entries = {}, []
     for n, row in enumerate(selected):
         passes[row.name] = bench.measure(row)

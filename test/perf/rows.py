@@ -40,6 +40,7 @@ class Row:
     n_guests: int = 1
     idle: bool = False   # the switch may sleep
     limit: tuple = ()    # () or (listen arguments, load arguments) of the ideal switch
+    is_copy: bool = False  # its limit is one copy of what the other cpu has just written
     is_optional: bool = False
     counts_syscalls: bool = False
 
@@ -79,7 +80,7 @@ def streams():
         for n in (1, 8):
             yield Row(f"g2g stream {KIB[size]} x{n}",
                       ("stream", "--path=g2g", f"--size={size}", f"--connections={n}"), (metric,),
-                      n_guests=2)
+                      n_guests=2, is_copy=metric is GBPS)
     for size in (4096, 65536):
         yield Row(f"bidirectional {KIB[size]}",
                   ("stream", "--path=g2h", "--direction=both", f"--size={size}"), (GBPS,),

@@ -31,6 +31,7 @@ class Switch:
     """A program that serves guests; start() gives it a fresh folder for its sockets."""
 
     name = ""
+    is_one_thread = False
 
     def __init__(self, cpu, nice):
         self.cpu, self.nice = cpu, nice
@@ -85,6 +86,8 @@ class Switch:
 
 class Vswd(Switch):
     """One lcore that does everything, polling unless the row is about idleness."""
+
+    is_one_thread = True
 
     def __init__(self, name, path, cpu, nice):
         super().__init__(cpu, nice)

@@ -184,6 +184,7 @@ test_a_window_that_shrinks_takes_nothing_back(void **state)
 
 		input_data(&conn, 1000);
 		vsw_conn_far_credit(&conn, 500, bases[i]);
+		assert_int_equal(conn.granted, bases[i] + WINDOW);
 		vsw_conn_far_credit(&conn, 0, bases[i] + 300);
 		/* the guest hears of it, but may have sent before */
 		vsw_conn_data_packet(&conn, 1, &pkt);
@@ -292,6 +293,15 @@ test_every_packet_brings_credit(void **state)
 }
 
 static void
+test_the_request_brings_credit(void **state)
+{
+	struct vsw_conn conn = opening(HOST);
+
+	event(&conn, VSW_CONN_EV_FAR_OPENED);
+	assert_int_equal(window(&conn), WINDOW);
+}
+
+static void
 test_the_window_is_closed_outside_established(void **state)
 {
 	struct vsw_conn ini = opening(HOST), tgt = asked(HOST), conn = established(HOST);
@@ -386,6 +396,18 @@ test_packets_are_refused_beyond_the_limit(void **state)
 		assert_int_equal(packets(&conn), 0);
 		assert_int_not_equal(window(&conn), 0);
 	}
+}
+
+static void
+test_fewer_packets_than_are_unread_close_the_window(void **state)
+{
+	struct vsw_conn conn = established(HOST);
+
+	for (int i = 0; i < 20; i++)
+		give_data(&conn, 1);
+	input_credit(&conn, 10 * LINUX_COST, 5);
+	assert_int_not_equal(window(&conn), 0);
+	assert_int_equal(packets(&conn), 0);
 }
 
 /* A reader that reads n_read of n_sent packets, one by one; both may go on in turn. */
@@ -595,10 +617,12 @@ main(void)
 		cmocka_unit_test(test_a_sibling_takes_only_what_was_sent),
 		cmocka_unit_test(test_the_guests_window_is_what_it_says),
 		cmocka_unit_test(test_every_packet_brings_credit),
+		cmocka_unit_test(test_the_request_brings_credit),
 		cmocka_unit_test(test_the_window_is_closed_outside_established),
 		cmocka_unit_test(test_what_is_reserved_is_not_given_twice),
 		cmocka_unit_test(test_packets_stay_below_what_linux_takes),
 		cmocka_unit_test(test_packets_are_refused_beyond_the_limit),
+		cmocka_unit_test(test_fewer_packets_than_are_unread_close_the_window),
 		cmocka_unit_test(test_few_packets_are_counted_exactly),
 		cmocka_unit_test(test_many_packets_are_counted_to_a_sixteenth),
 		cmocka_unit_test(test_a_window_that_changes_size_gets_nothing_stuck),

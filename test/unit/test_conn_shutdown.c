@@ -293,6 +293,33 @@ test_close_timer_does_not_start_for_a_connection_that_ends(void **state)
 	assert_int_equal(conn.pending, 0);
 }
 
+/* It is an answer only to what was told. */
+static void
+test_a_reset_before_the_goodbye_is_no_agreement(void **state)
+{
+	struct vsw_conn conn = established(HOST);
+
+	event(&conn, VSW_CONN_EV_FAR_EOF);
+	tell_all(&conn);
+	event(&conn, VSW_CONN_EV_FAR_GONE);
+	input(&conn, VSW_OP_RST);
+	assert_int_equal(conn.reason, VSW_CONN_REASON_GUEST_RESET);
+	assert_false(vsw_conn_has_pending(&conn));
+}
+
+/* Everything is read while SHUTDOWN is still pending. */
+static void
+test_close_timer_waits_until_the_goodbye_is_told(void **state)
+{
+	struct vsw_conn conn = established(HOST);
+
+	give_data(&conn, 10);
+	event(&conn, VSW_CONN_EV_FAR_EOF);
+	event(&conn, VSW_CONN_EV_FAR_GONE);
+	assert_int_equal(input_credit(&conn, WINDOW, 10), 0);
+	assert_int_equal(tell_all(&conn), ACT(ARM_CLOSE));
+}
+
 static void
 test_the_last_words_give_way_to_the_reset(void **state)
 {
@@ -321,6 +348,8 @@ main(void)
 		cmocka_unit_test(test_close_timer_starts_when_told_if_all_was_read),
 		cmocka_unit_test(test_close_timer_waits_for_the_last_byte),
 		cmocka_unit_test(test_close_timer_does_not_start_for_a_connection_that_ends),
+		cmocka_unit_test(test_a_reset_before_the_goodbye_is_no_agreement),
+		cmocka_unit_test(test_close_timer_waits_until_the_goodbye_is_told),
 		cmocka_unit_test(test_the_last_words_give_way_to_the_reset),
 	};
 

@@ -97,7 +97,7 @@ test_a_queue_that_is_not_started_does_nothing(void **state)
 }
 
 static void
-test_stop_completes_what_was_put_back(void **state)
+test_stop_completes_what_it_cannot_put_back(void **state)
 {
 	struct guest *g = *state;
 
@@ -128,6 +128,46 @@ test_stop_completes_what_was_put_back(void **state)
 	assert_int_equal(vsw_virtq_stop(&g->vq), 3);
 	assert_used(g, 4, 40);
 	assert_int_equal(n_used(g), 0);
+}
+
+static void
+test_stop_forgets_that_it_took_what_was_put_back(void **state)
+{
+	/* which of four chains are put back, in that order; which are used; the base then */
+	static const struct {
+		uint16_t back[5], used[5];
+		uint16_t base;
+	} cases[] = {
+		{{3, 99}, {0, 1, 2, 99}, 3}, {{2, 3, 99}, {1, 0, 99}, 2},
+		{{3, 2, 99}, {0, 1, 99}, 2}, {{0, 1, 2, 3, 99}, {99}, 0},
+		{{2, 1, 3, 0, 99}, {99}, 0}, {{0, 99}, {1, 2, 3, 99}, 4},
+		{{0, 3, 2, 99}, {1, 99}, 2}, {{1, 3, 99}, {2, 0, 99}, 3},
+	};
+	struct guest *g = *state;
+
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(cases); i++) {
+		const uint16_t start = 65534;
+
+		guest_start(g, VSW_FROM_GUEST, 8, start);
+		for (uint16_t head = 0; head < 5; head++)
+			offer_simple(g, head);
+		assert_int_equal(pop(g, 4), 4);
+		for (const uint16_t *head = cases[i].used; *head != 99; head++)
+			vsw_virtq_push(&g->vq, *head, 0);
+		for (const uint16_t *head = cases[i].back; *head != 99; head++)
+			vsw_virtq_unpop(&g->vq, *head);
+		g->conf.base = vsw_virtq_stop(&g->vq);
+		assert_int_equal(g->conf.base, (uint16_t)(start + cases[i].base));
+		assert_int_equal(n_used(g), cases[i].base);
+		/* those that have no used entry come again, in the guest's order */
+		start_queue(g);
+		assert_int_equal(pop(g, VSW_BURST), 5 - cases[i].base);
+		for (uint16_t k = 0; k < g->burst.n_chains; k++) {
+			assert_int_equal(g->burst.chain[k].head, cases[i].base + k);
+			vsw_virtq_push(&g->vq, g->burst.chain[k].head, 0);
+		}
+		guest_stop(g);
+	}
 }
 
 /* Order */
@@ -193,8 +233,8 @@ test_a_whole_ring_can_be_put_back(void **state)
 			vsw_virtq_unpop(&g->vq, g->burst.chain[i].head);
 		}
 	}
-	assert_int_equal(vsw_virtq_stop(&g->vq), 8);
-	assert_int_equal(n_used(g), 8);
+	assert_int_equal(vsw_virtq_stop(&g->vq), 0);
+	assert_int_equal(n_used(g), 0);
 }
 
 /* The model of a driver and of the device's bookkeeping, over more than 2^16 chains. */
@@ -378,8 +418,9 @@ test_broken_ring_rests_until_it_is_started_anew(void **state)
 	vsw_virtq_push(&g->vq, 5, 0);
 	vsw_virtq_flush(&g->vq);
 	assert_used(g, 5, 0);
-	assert_int_equal(vsw_virtq_stop(&g->vq), 102);
-	assert_used(g, 6, 0);
+	/* what was put back is still to come, should the guest start it anew */
+	assert_int_equal(vsw_virtq_stop(&g->vq), 101);
+	assert_int_equal(n_used(g), 0);
 
 	guest_start(g, VSW_FROM_GUEST, 8, 0);
 	offer_simple(g, 7);
@@ -847,7 +888,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_start_refuses_unsound_rings),
 		TEST(test_a_queue_that_is_not_started_does_nothing),
-		TEST(test_stop_completes_what_was_put_back),
+		TEST(test_stop_completes_what_it_cannot_put_back),
+		TEST(test_stop_forgets_that_it_took_what_was_put_back),
 		TEST(test_chains_put_back_come_first_and_in_order),
 		TEST(test_a_whole_ring_can_be_put_back),
 		TEST(test_indexes_wrap_at_2_16),

@@ -1,0 +1,829 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Proves what vswd makes of its command line and of signals: every mistake is one sentence
+ * that names the --vm and the key, exit status 1, and not a socket made; what is right comes
+ * up, as an ordinary user too; and whoever ends it finds its sockets gone and loses no byte.
+ *
+ * Each case has processes of its own in a folder of its own. In arguments, $ stands for that
+ * folder.
+ */
+#include "harness.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define NOBODY 65534
+#define ARGS_MAX 16
+
+#define A10 "aaaaaaaaaa"
+#define A90 A10 A10 A10 A10 A10 A10 A10 A10 A10
+
+static char dir[64];
+static struct daemon daemons[2];
+static struct vsw_guest *guest;
+
+static int
+setup(void **state)
+{
+	memset(daemons, 0, sizeof(daemons));
+	make_dir(dir);
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(daemons); i++) {
+		strcpy(daemons[i].dir, dir);
+		daemons[i].log_fd = -1;
+	}
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	static char log[8192];
+
+	vsw_guest_destroy(guest);
+	guest = NULL;
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(daemons); i++) {
+		struct daemon *d = &daemons[i];
+
+		if (d->pid > 0) { /* only after a failure */
+			daemon_log(d, log, sizeof(log));
+			print_error("---- vswd %zu was still there ----\n%s----\n", i, log);
+			kill(d->pid, SIGKILL);
+			daemon_wait(d, WAIT_MS);
+		}
+		if (d->log_fd >= 0)
+			close(d->log_fd);
+	}
+	remove_dir(dir);
+	return 0;
+}
+
+/* $ becomes the folder. The result lives until the arena wraps: longer than any case. */
+static const char *
+expand(const char *text)
+{
+	static char arena[65536];
+	static size_t at;
+	char *start;
+
+	if (at + 2 * strlen(text) + 4 * sizeof(dir) > sizeof(arena))
+		at = 0;
+	start = &arena[at];
+	for (; *text != '\0'; text++) {
+		if (*text == '$')
+			at += (size_t)sprintf(&arena[at], "%s", dir);
+		else
+			arena[at++] = *text;
+	}
+	arena[at++] = '\0';
+	return start;
+}
+
+static void
+spawn(struct daemon *d, const char *const *args)
+{
+	const char *argv[ARGS_MAX + 1] = {NULL};
+
+	for (int i = 0; i < ARGS_MAX && args[i] != NULL; i++)
+		argv[i] = expand(args[i]);
+	if (d->log_fd >= 0)
+		close(d->log_fd);
+	daemon_spawn(d, argv);
+}
+
+#define SPAWN(d, ...) spawn(d, (const char *const[]){__VA_ARGS__, NULL})
+
+static const char *
+log_of(const struct daemon *d)
+{
+	static char log[16384];
+
+	daemon_log(d, log, sizeof(log));
+	return log;
+}
+
+static void
+expect_ready(struct daemon *d)
+{
+	if (!daemon_wait_ready(d))
+		fail_msg("vswd does not become ready: %s", log_of(d));
+}
+
+static void
+expect_exit(struct daemon *d, int status)
+{
+	int got = daemon_wait(d, 3 * WAIT_MS);
+
+	if (got != status)
+		fail_msg("vswd ended with %d, not %d: %s", got, status, log_of(d));
+}
+
+static void
+end(struct daemon *d)
+{
+	kill(d->pid, SIGTERM);
+	expect_exit(d, 0);
+}
+
+static bool
+exists(const char *name)
+{
+	struct stat st;
+
+	return lstat(expand(name), &st) == 0;
+}
+
+/* Sockets in the folder; what EAL keeps in its own is not counted. */
+static unsigned int
+count_sockets(void)
+{
+	DIR *d = opendir(dir);
+	struct dirent *ent;
+	unsigned int n = 0;
+
+	while ((ent = readdir(d)) != NULL)
+		n += ent->d_type == DT_SOCK;
+	closedir(d);
+	return n;
+}
+
+static struct sockaddr_un
+address(const char *name)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+
+	strncpy(addr.sun_path, expand(name), sizeof(addr.sun_path) - 1);
+	return addr;
+}
+
+static int
+listen_on(const char *name)
+{
+	struct sockaddr_un addr = address(name);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(fd, 8), 0);
+	return fd;
+}
+
+static void
+boot(const char *socket_name, uint16_t ring_size)
+{
+	struct vsw_guest_conf conf = VSW_GUEST_CONF_DEFAULT;
+	uint64_t deadline = vsw_guest_now_ms() + WAIT_MS;
+
+	conf.socket_path = expand(socket_name);
+	conf.ring_size = ring_size;
+	guest = vsw_guest_create(&conf);
+	assert_non_null(guest);
+	/* Refused as long as vswd has not noticed that the VMM before this one is gone. */
+	while (vsw_guest_attach(guest) < 0) {
+		if (vsw_guest_now_ms() >= deadline)
+			fail_msg("attaching for 10 s: %s", vsw_guest_error(guest));
+		usleep(1000);
+	}
+	if (vsw_guest_start(guest, VSW_GUEST_BOOT) < 0)
+		fail_msg("%s", vsw_guest_error(guest));
+}
+
+/* The guest's end of a stream to host port 52, and the host's. */
+static struct vsw_guest_sock *
+connect_52(const char *uds_name, int *host)
+{
+	char name[192];
+	struct vsw_guest_sock *s;
+	int listener;
+
+	snprintf(name, sizeof(name), "%s_52", uds_name);
+	listener = listen_on(name);
+	s = vsw_guest_connect(guest, VSW_CID_HOST, 52, WAIT_MS);
+	if (s == NULL)
+		fail_msg("%s", vsw_guest_error(guest));
+	*host = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	assert_true(*host >= 0);
+	close(listener);
+	unlink(expand(name));
+	return s;
+}
+
+static void
+check_alive(const char *uds_name)
+{
+	struct vsw_guest_sock *s;
+	char buf[4];
+	int host;
+
+	s = connect_52(uds_name, &host);
+	assert_int_equal(send(host, "ping", 4, 0), 4);
+	if (vsw_guest_recv_all(s, buf, 4, WAIT_MS) != 4)
+		fail_msg("%s", vsw_guest_error(guest));
+	assert_memory_equal(buf, "ping", 4);
+	close(host);
+	vsw_guest_close(s);
+}
+
+/*
+ * Mistakes.
+ */
+
+#define GOOD "guest-cid=9,socket=$/g,uds-path=$/h"
+
+static void
+test_every_mistake_in_a_vm_is_one_sentence(void **state)
+{
+	static const struct {
+		const char *vm;
+		const char *key;
+	} cases[] = {
+		{"guest-cid=0,socket=$/a,uds-path=$/b", "guest-cid"},
+		{"guest-cid=1,socket=$/a,uds-path=$/b", "guest-cid"},
+		{"guest-cid=2,socket=$/a,uds-path=$/b", "guest-cid"},
+		{"guest-cid=4294967295,socket=$/a,uds-path=$/b", "guest-cid"},
+		{"guest_cid=4294967295,socket=$/a,uds_path=$/b", "guest-cid"},
+		{"guest-cid=4294967296,socket=$/a,uds-path=$/b", "guest-cid"},
+		{"guest-cid=4294967299,socket=$/a,uds-path=$/b", "guest-cid"},
+		{"guest-cid=18446744073709551619,socket=$/a,uds-path=$/b", "guest-cid"},
+		{"guest-cid=-1,socket=$/a,uds-path=$/b", "guest-cid"},
+		{"guest-cid=three,socket=$/a,uds-path=$/b", "guest-cid"},
+		{"guest-cid=0x3,socket=$/a,uds-path=$/b", "guest-cid"},
+		{"guest-cid=,socket=$/a,uds-path=$/b", "guest-cid"},
+		{"guest-cid=3,guest-cid=3,socket=$/a,uds-path=$/b", "guest-cid"},
+		{"guest-cid=3,uds-path=$/b", "socket"},
+		{"guest-cid=3,socket=,uds-path=$/b", "socket"},
+		{"guest-cid=3,socket,uds-path=$/b", "socket"},
+		{"guest-cid=3,socket=$/a", "uds-path"},
+		{"guest-cid=3,socket=$/a,uds-path=", "uds-path"},
+		{"guest-cid=3,socket=$/nowhere/a,uds-path=$/b", "socket"},
+		{"guest-cid=3,socket=$/a,uds-path=$/nowhere/b", "uds-path"},
+		{"guest-cid=3,socket=$/file/a,uds-path=$/b", "socket"},
+		{"guest-cid=3,socket=$/file,uds-path=$/b", "socket"},
+		{"guest-cid=3,socket=$/a,uds-path=$/file", "uds-path"},
+		{"guest-cid=3,socket=$/a,uds-path=$", "uds-path"},
+		{"guest-cid=3,socket=$/live,uds-path=$/b", "socket"},
+		{"guest-cid=3,socket=$/a,uds-path=$/live", "uds-path"},
+		{"guest-cid=3,socket=$/a,uds-path=$/a", "uds-path"},
+		{"guest-cid=3,socket=/" A90 A10 "1234567,uds-path=$/b", "socket"},
+		{"guest-cid=3,socket=$/a,uds-path=/" A90 "123456", "uds-path"},
+		{"guest-cid=3,socket=$/a,uds-path=$/b,tx-buffer-size=0", "tx-buffer-size"},
+		{"guest-cid=3,socket=$/a,uds-path=$/b,tx_buffer_size=x", "tx-buffer-size"},
+		{"guest-cid=3,socket=$/a,uds-path=$/b,tx-buffer-size=4294967296", "tx-buffer-size"},
+		{"guest-cid=3,socket=$/a,uds-path=$/b,queue-size=0", "queue-size"},
+		{"guest-cid=3,socket=$/a,uds-path=$/b,queue-size=100", "queue-size"},
+		{"guest-cid=3,socket=$/a,uds-path=$/b,queue_size=65536", "queue-size"},
+		{"guest-cid=3,socket=$/a,uds-path=$/b,color=red", "color"},
+		{"guest-cid=3,socket=$/a,uds-path=$/b,Socket=$/c", "Socket"},
+		{"guest-cid=3,socket=$/a,uds-path=$/b,", "unknown key"},
+		{"", "unknown key"},
+		/* with the other guest */
+		{"guest-cid=9,socket=$/a,uds-path=$/b", "guest-cid"},
+		{"guest-cid=3,socket=$/g,uds-path=$/b", "socket"},
+		{"guest-cid=3,socket=$/h,uds-path=$/b", "socket"},
+		{"guest-cid=3,socket=$/a,uds-path=$/g", "uds-path"},
+		{"guest-cid=3,socket=$/a,uds-path=$/h", "uds-path"},
+	};
+	int live = listen_on("$/live");
+
+	close(open(expand("$/file"), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(cases); i++) {
+		struct daemon *d = &daemons[0];
+		const char *log, *line_end;
+
+		/* a good guest before it, which must not come up either */
+		SPAWN(d, "--vm", GOOD, "--vm", cases[i].vm);
+		expect_exit(d, 1);
+		log = log_of(d);
+		line_end = strchr(log, '\n');
+		if (strstr(log, "--vm") == NULL || strstr(log, cases[i].key) == NULL)
+			fail_msg("--vm %s: the sentence names not both --vm and %s: %s",
+				 cases[i].vm, cases[i].key, log);
+		if (line_end == NULL || line_end[1] != '\0')
+			fail_msg("--vm %s: not one line: %s", cases[i].vm, log);
+		if (count_sockets() != 1)
+			fail_msg("--vm %s: sockets were made before it failed", cases[i].vm);
+	}
+	/* nobody has disturbed the live one */
+	assert_int_equal(accept(live, NULL, NULL), -1);
+	assert_int_equal(errno, EAGAIN);
+	close(live);
+}
+
+static void
+test_every_other_mistake_ends_with_1_and_makes_no_socket(void **state)
+{
+	static const struct {
+		const char *args[8];
+		const char *says;
+	} cases[] = {
+		{{NULL}, "--vm"},
+		{{"--"}, "--vm"},
+		{{"-l", "0", "--"}, "--vm"},
+		{{"--idle=poll"}, "--vm"},
+		{{"--vm"}, "--vm"},
+		{{"--idle=never", "--vm", GOOD}, "--idle"},
+		{{"--idle", "--vm", GOOD}, "--idle"},
+		{{"--vm", GOOD, "--color=red"}, "color"},
+		{{"--vm", GOOD, "-x"}, "x"},
+		{{"--vm", GOOD, "more"}, "more"},
+		{{"more", "--vm", GOOD}, "more"},
+		{{"-l", "0", "--vm", GOOD}, "-l"},
+		{{"--vm", GOOD, "-l", "0"}, "l"},
+		{{"--no-such-eal-option", "--", "--vm", GOOD}, "no-such-eal-option"},
+		{{"-l", "100000", "--", "--vm", GOOD}, "EAL"},
+	};
+
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(cases); i++) {
+		struct daemon *d = &daemons[0];
+
+		spawn(d, cases[i].args);
+		expect_exit(d, 1);
+		if (strstr(log_of(d), cases[i].says) == NULL)
+			fail_msg("case %zu does not speak of %s: %s", i, cases[i].says, log_of(d));
+		assert_int_equal(count_sockets(), 0);
+	}
+}
+
+static void
+test_help_and_version(void **state)
+{
+	static const struct {
+		const char *args[4];
+		const char *says[4];
+	} cases[] = {
+		{{"--help"}, {"Usage: vswd", "guest-cid", "--idle", "Examples:"}},
+		{{"-h"}, {"Usage: vswd", "uds-path", "EAL options", "tx-buffer-size"}},
+		{{"--", "--help"}, {"Usage: vswd", "socket=", "queue-size", "--vm"}},
+		{{"--vm", GOOD, "--help"}, {"Usage: vswd", "socket=", "queue-size", "--vm"}},
+		{{"--version"}, {"vswd "}},
+		{{"-V"}, {"vswd 0."}},
+	};
+
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(cases); i++) {
+		struct daemon *d = &daemons[0];
+
+		spawn(d, cases[i].args);
+		expect_exit(d, 0);
+		for (size_t k = 0; k < 4 && cases[i].says[k] != NULL; k++) {
+			if (strstr(log_of(d), cases[i].says[k]) == NULL)
+				fail_msg("%s does not speak of %s: %s", cases[i].args[0],
+					 cases[i].says[k], log_of(d));
+		}
+		assert_int_equal(count_sockets(), 0);
+	}
+}
+
+/*
+ * What is right.
+ */
+
+static void
+test_every_form_of_the_command_line_comes_up(void **state)
+{
+	static const char *const forms[][10] = {
+		{"--vm", "guest-cid=3,socket=$/a,uds-path=$/b"},
+		{"--vm=guest_cid=3,socket=$/a,uds_path=$/b"},
+		{"--", "--vm", "guest-cid=3,socket=$/a,uds-path=$/b"},
+		{"--idle=adaptive", "--vm", "uds-path=$/b,socket=$/a"},
+		{"--vm", "socket=$/a,uds-path=$/b", "--idle", "poll"},
+		{"-l", "0", "--", "--vm", "socket=$/a,uds-path=$/b"},
+		{"-l0", "--", "--vm", "socket=$/a,uds-path=$/b"},
+		{"-c", "1", "--", "--vm", "socket=$/a,uds-path=$/b"},
+		{"--lcores=0@0,1@0", "--", "--vm", "socket=$/a,uds-path=$/b"},
+		{"--lcores", "3@0,1@0,2@0", "--main-lcore", "3", "--", "--vm",
+		 "socket=$/a,uds-path=$/b"},
+		{"--no-huge", "-m", "64", "--", "--vm", "socket=$/a,uds-path=$/b"},
+		{"--file-prefix=mine", "--log-level=vsw.*:debug", "--no-telemetry", "--", "--vm",
+		 "socket=$/a,uds-path=$/b"},
+	};
+
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(forms); i++) {
+		struct daemon *d = &daemons[0];
+
+		spawn(d, forms[i]);
+		expect_ready(d);
+		/* a second each, until librte_vhost looks at its new listener */
+		if (i % 4 == 0 || i == 9) {
+			boot("$/a", 128);
+			check_alive("$/b");
+			vsw_guest_destroy(guest);
+			guest = NULL;
+		}
+		end(d);
+		assert_int_equal(count_sockets(), 0);
+	}
+}
+
+static void
+test_keys_do_what_they_say(void **state)
+{
+	static const char *const vms[] = {
+		"guest-cid=77,socket=$/a,uds-path=$/b,tx-buffer-size=65536,queue-size=64",
+		"guest_cid=77,socket=$/a,uds_path=$/b,tx_buffer_size=65536,queue_size=64",
+	};
+
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(vms); i++) {
+		struct vsw_guest_sock_info info;
+		struct vsw_guest_sock *s;
+		int host;
+
+		SPAWN(&daemons[0], "--vm", vms[i]);
+		expect_ready(&daemons[0]);
+		boot("$/a", 64);
+		assert_int_equal(vsw_guest_cid(guest), 77);
+		s = connect_52("$/b", &host);
+		vsw_guest_sock_info(s, &info);
+		assert_int_equal(info.peer_buf_alloc, 65536);
+		close(host);
+		vsw_guest_close(s);
+		vsw_guest_destroy(guest);
+
+		/* a longer ring is not served, and said to be why */
+		boot("$/a", 128);
+		if (!daemon_wait_log(&daemons[0], "queue-size=64", WAIT_MS))
+			fail_msg("nothing said of queue-size: %s", log_of(&daemons[0]));
+		assert_null(vsw_guest_connect(guest, VSW_CID_HOST, 52, 300));
+		vsw_guest_destroy(guest);
+		guest = NULL;
+		end(&daemons[0]);
+	}
+}
+
+static void
+test_the_highest_cid_and_the_longest_paths(void **state)
+{
+	char vm[512], uds[128], port[160];
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	struct vsw_guest_sock *s;
+	int listener;
+
+	/* 107 and 96 characters */
+	snprintf(uds, sizeof(uds), "%s/%0*d", dir, (int)(95 - strlen(dir)), 0);
+	assert_int_equal(strlen(uds), 96);
+	snprintf(vm, sizeof(vm), "guest-cid=4294967294,socket=%s/%0*d,uds-path=%s", dir,
+		 (int)(106 - strlen(dir)), 1, uds);
+	SPAWN(&daemons[0], "--vm", vm);
+	expect_ready(&daemons[0]);
+
+	snprintf(vm, sizeof(vm), "%s/%0*d", dir, (int)(106 - strlen(dir)), 1);
+	assert_int_equal(strlen(vm), 107);
+	boot(vm, 128);
+	assert_int_equal(vsw_guest_cid(guest), 4294967294u);
+	snprintf(port, sizeof(port), "%s_4294967295", uds);
+	memcpy(addr.sun_path, port, 107);
+	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	s = vsw_guest_connect(guest, VSW_CID_HOST, 4294967295u, WAIT_MS);
+	if (s == NULL)
+		fail_msg("%s", vsw_guest_error(guest));
+	close(listener);
+	unlink(port);
+	end(&daemons[0]);
+	assert_int_equal(count_sockets(), 0);
+}
+
+static void
+test_stale_sockets_are_replaced(void **state)
+{
+	close(listen_on("$/a"));
+	close(listen_on("$/b"));
+	SPAWN(&daemons[0], "--vm", "socket=$/a,uds-path=$/b");
+	expect_ready(&daemons[0]);
+	boot("$/a", 128);
+	check_alive("$/b");
+
+	/* and those of a vswd that was killed */
+	kill(daemons[0].pid, SIGKILL);
+	expect_exit(&daemons[0], 128 + SIGKILL);
+	assert_int_equal(count_sockets(), 2);
+	vsw_guest_destroy(guest);
+	SPAWN(&daemons[0], "--vm", "socket=$/a,uds-path=$/b");
+	expect_ready(&daemons[0]);
+	boot("$/a", 128);
+	check_alive("$/b");
+	end(&daemons[0]);
+	assert_int_equal(count_sockets(), 0);
+}
+
+static void
+test_a_second_vswd_on_the_same_paths_is_refused_and_disturbs_nothing(void **state)
+{
+	static const struct {
+		const char *vm;
+		const char *key;
+	} cases[] = {
+		{"socket=$/a,uds-path=$/c", "socket: "},
+		{"socket=$/c,uds-path=$/b", "uds-path: "},
+		{"socket=$/b,uds-path=$/c", "socket: "},
+		{"socket=$/a,uds-path=$/b", "socket: "},
+	};
+
+	SPAWN(&daemons[0], "--vm", "socket=$/a,uds-path=$/b");
+	expect_ready(&daemons[0]);
+	/* before a VMM has come: the probe must not take its place */
+	for (int with_guest = 0; with_guest < 2; with_guest++) {
+		for (size_t i = 0; i < VSW_ARRAY_SIZE(cases); i++) {
+			SPAWN(&daemons[1], "--vm", cases[i].vm);
+			expect_exit(&daemons[1], 1);
+			if (strstr(log_of(&daemons[1]), cases[i].key) == NULL)
+				fail_msg("not told of %s: %s", cases[i].key, log_of(&daemons[1]));
+			assert_int_equal(count_sockets(), 2);
+		}
+		if (!with_guest)
+			boot("$/a", 128);
+		check_alive("$/b");
+	}
+	end(&daemons[0]);
+}
+
+static void
+test_two_vswd_on_different_paths(void **state)
+{
+	SPAWN(&daemons[0], "--vm", "guest-cid=3,socket=$/a,uds-path=$/b");
+	SPAWN(&daemons[1], "--vm", "guest-cid=3,socket=$/c,uds-path=$/d");
+	for (int i = 0; i < 2; i++)
+		expect_ready(&daemons[i]);
+	for (int i = 0; i < 2; i++) {
+		boot(i == 0 ? "$/a" : "$/c", 128);
+		check_alive(i == 0 ? "$/b" : "$/d");
+		vsw_guest_destroy(guest);
+		guest = NULL;
+	}
+	end(&daemons[0]);
+	assert_int_equal(count_sockets(), 2); /* the other's */
+	boot("$/c", 128);
+	check_alive("$/d");
+	end(&daemons[1]);
+}
+
+/* A copy where an ordinary user can run it: the tree may be in somebody's home. */
+static void
+copy_vswd(void)
+{
+	char buf[65536];
+	int from = open(getenv("VSWD"), O_RDONLY | O_CLOEXEC), to;
+	ssize_t n;
+
+	to = open(expand("$/vswd"), O_CREAT | O_WRONLY | O_CLOEXEC, 0755);
+	assert_true(from >= 0 && to >= 0);
+	while ((n = read(from, buf, sizeof(buf))) > 0)
+		assert_int_equal(write(to, buf, (size_t)n), n);
+	close(from);
+	close(to);
+}
+
+static void
+test_an_ordinary_user(void **state)
+{
+	struct daemon *d = &daemons[0];
+	char *vswd = strdup(getenv("VSWD"));
+
+	if (geteuid() != 0) { /* all other cases prove it then */
+		free(vswd);
+		return;
+	}
+	copy_vswd();
+	setenv("VSWD", expand("$/vswd"), 1);
+	assert_int_equal(chmod(dir, 0755), 0);
+	assert_int_equal(mkdir(expand("$/theirs"), 0755), 0);
+	assert_int_equal(chown(expand("$/theirs"), NOBODY, NOBODY), 0);
+	strcat(d->dir, "/theirs");
+	d->uid = NOBODY;
+
+	/* a folder of root's */
+	SPAWN(d, "--vm", "socket=$/a,uds-path=$/theirs/b");
+	expect_exit(d, 1);
+	assert_non_null(strstr(log_of(d), "socket: "));
+	SPAWN(d, "--vm", "socket=$/theirs/a,uds-path=$/b");
+	expect_exit(d, 1);
+	assert_non_null(strstr(log_of(d), "uds-path: "));
+	assert_false(exists("$/theirs/a"));
+
+	SPAWN(d, "--vm", "socket=$/theirs/a,uds-path=$/theirs/b");
+	expect_ready(d);
+	boot("$/theirs/a", 128);
+	assert_int_equal(chmod(expand("$/theirs"), 0777), 0);
+	{
+		struct vsw_guest_sock *s;
+		int listener = listen_on("$/theirs/b_52");
+
+		/* root's listener, which nobody has no right to connect to */
+		s = vsw_guest_connect(guest, VSW_CID_HOST, 52, WAIT_MS);
+		assert_null(s);
+		assert_int_equal(errno, ECONNRESET);
+		assert_int_equal(chmod(expand("$/theirs/b_52"), 0777), 0);
+		s = vsw_guest_connect(guest, VSW_CID_HOST, 52, WAIT_MS);
+		if (s == NULL)
+			fail_msg("%s", vsw_guest_error(guest));
+		close(listener);
+	}
+	end(d);
+	assert_false(exists("$/theirs/a"));
+	assert_false(exists("$/theirs/b"));
+	setenv("VSWD", vswd, 1);
+	free(vswd);
+}
+
+/*
+ * Signals.
+ */
+
+static void
+test_term_and_int_remove_the_sockets_and_exit_0(void **state)
+{
+	static const int signals[] = {SIGTERM, SIGINT};
+
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(signals); i++) {
+		DIR *eal;
+		struct dirent *ent;
+
+		SPAWN(&daemons[0], "--vm", "guest-cid=3,socket=$/a,uds-path=$/b", "--vm",
+		      "guest-cid=4,socket=$/c,uds-path=$/d");
+		expect_ready(&daemons[0]);
+		assert_int_equal(count_sockets(), 4);
+		kill(daemons[0].pid, signals[i]);
+		expect_exit(&daemons[0], 0);
+		assert_int_equal(count_sockets(), 0);
+		/* nor does it leave a folder of EAL's with every start */
+		eal = opendir(expand("$/dpdk"));
+		assert_non_null(eal);
+		while ((ent = readdir(eal)) != NULL) {
+			if (ent->d_name[0] != '.')
+				fail_msg("dpdk/%s is left", ent->d_name);
+		}
+		closedir(eal);
+	}
+}
+
+/* Whenever it comes: the process ends, and what it made is gone. */
+static void
+test_a_signal_while_it_comes_up(void **state)
+{
+	for (unsigned int i = 0; i < 20; i++) {
+		struct daemon *d = &daemons[0];
+		int status;
+
+		SPAWN(d, "--vm", "guest-cid=3,socket=$/a,uds-path=$/b");
+		usleep(i * 8000);
+		kill(d->pid, SIGTERM);
+		status = daemon_wait(d, 3 * WAIT_MS);
+		/* before it takes signals in hand, it dies of them, having made nothing */
+		if (status != 0 && status != 128 + SIGTERM)
+			fail_msg("vswd ended with %d: %s", status, log_of(d));
+		assert_int_equal(count_sockets(), 0);
+	}
+}
+
+static void
+test_a_guest_is_told_before_vswd_goes(void **state)
+{
+	struct vsw_guest_sock *s;
+	struct vsw_guest_sock_info info;
+	uint64_t deadline = vsw_guest_now_ms() + WAIT_MS;
+	int host;
+
+	SPAWN(&daemons[0], "--vm", "guest-cid=3,socket=$/a,uds-path=$/b");
+	expect_ready(&daemons[0]);
+	boot("$/a", 128);
+	s = connect_52("$/b", &host);
+	kill(daemons[0].pid, SIGTERM);
+	do {
+		if (vsw_guest_now_ms() >= deadline)
+			fail_msg("waited 10 s for the guest's reset");
+		vsw_guest_poll(guest, 10);
+		vsw_guest_sock_info(s, &info);
+	} while (!info.was_reset);
+	expect_exit(&daemons[0], 0);
+	assert_int_equal(recv(host, &info, 1, 0), 0);
+	assert_int_equal(vsw_guest_violations(guest), 0);
+	close(host);
+}
+
+static uint8_t data[1 << 20];
+
+/* The guest sends as much as it may to a host that does not read. */
+static size_t
+stuff(struct vsw_guest_sock *s)
+{
+	ssize_t n;
+
+	pattern_fill(data, 0, sizeof(data));
+	n = vsw_guest_send(s, data, sizeof(data), 500);
+	assert_true(n > 300000); /* more than a socket buffer: some is in vswd */
+	assert_true(n < (ssize_t)sizeof(data));
+	return (size_t)n;
+}
+
+static void
+test_a_slow_host_gets_everything_while_vswd_goes(void **state)
+{
+	struct vsw_guest_sock *s;
+	size_t sent, got = 0;
+	uint64_t deadline;
+	int host;
+
+	SPAWN(&daemons[0], "--vm", "guest-cid=3,socket=$/a,uds-path=$/b");
+	expect_ready(&daemons[0]);
+	boot("$/a", 128);
+	s = connect_52("$/b", &host);
+	sent = stuff(s);
+	kill(daemons[0].pid, SIGTERM);
+	deadline = vsw_guest_now_ms() + WAIT_MS;
+	for (;;) {
+		struct pollfd pfd = {.fd = host, .events = POLLIN};
+		static uint8_t buf[50000];
+		ssize_t n;
+
+		vsw_guest_poll(guest, 0);
+		usleep(50000); /* slow */
+		if (poll(&pfd, 1, 0) == 0) {
+			if (vsw_guest_now_ms() >= deadline)
+				fail_msg("waited 10 s for the rest: %zu of %zu", got, sent);
+			continue;
+		}
+		n = recv(host, buf, sizeof(buf), 0);
+		assert_true(n >= 0);
+		if (n == 0)
+			break;
+		assert_true(pattern_matches(buf, got, (size_t)n));
+		got += (size_t)n;
+	}
+	assert_int_equal(got, sent);
+	expect_exit(&daemons[0], 0);
+	assert_int_equal(count_sockets(), 0);
+	close(host);
+}
+
+static void
+test_a_host_that_never_reads_is_given_up_and_a_second_signal_does_not_wait(void **state)
+{
+	for (int n_signals = 1; n_signals <= 2; n_signals++) {
+		struct vsw_guest_sock *s;
+		uint64_t start, took;
+		int host;
+
+		SPAWN(&daemons[0], "--vm", "guest-cid=3,socket=$/a,uds-path=$/b");
+		expect_ready(&daemons[0]);
+		boot("$/a", 128);
+		s = connect_52("$/b", &host);
+		stuff(s);
+		start = vsw_guest_now_ms();
+		kill(daemons[0].pid, SIGTERM);
+		if (n_signals == 2) {
+			if (!daemon_wait_log(&daemons[0], "closing down", WAIT_MS))
+				fail_msg("nothing said: %s", log_of(&daemons[0]));
+			assert_int_equal(daemon_wait(&daemons[0], 300), -1);
+			kill(daemons[0].pid, SIGINT);
+		}
+		expect_exit(&daemons[0], 0);
+		took = vsw_guest_now_ms() - start;
+		if (n_signals == 1 ? took < 4500 : took > 4500)
+			fail_msg("%d signals took %lu ms", n_signals, (unsigned long)took);
+		assert_int_equal(count_sockets(), 0);
+		close(host);
+		vsw_guest_destroy(guest);
+		guest = NULL;
+	}
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_every_mistake_in_a_vm_is_one_sentence),
+		TEST(test_every_other_mistake_ends_with_1_and_makes_no_socket),
+		TEST(test_help_and_version),
+		TEST(test_every_form_of_the_command_line_comes_up),
+		TEST(test_keys_do_what_they_say),
+		TEST(test_the_highest_cid_and_the_longest_paths),
+		TEST(test_stale_sockets_are_replaced),
+		TEST(test_a_second_vswd_on_the_same_paths_is_refused_and_disturbs_nothing),
+		TEST(test_two_vswd_on_different_paths),
+		TEST(test_an_ordinary_user),
+		TEST(test_term_and_int_remove_the_sockets_and_exit_0),
+		TEST(test_a_signal_while_it_comes_up),
+		TEST(test_a_guest_is_told_before_vswd_goes),
+		TEST(test_a_slow_host_gets_everything_while_vswd_goes),
+		TEST(test_a_host_that_never_reads_is_given_up_and_a_second_signal_does_not_wait),
+	};
+	const char *only_case = getenv("VSW_TEST_CASE");
+	char filter[256];
+
+	signal(SIGPIPE, SIG_IGN);
+	if (only_case != NULL) {
+		snprintf(filter, sizeof(filter), "*%s*", only_case);
+		cmocka_set_test_filter(filter);
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
