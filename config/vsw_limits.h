@@ -10,6 +10,10 @@
 /* Guests in one process. librte_vhost stops at 511 server sockets (fdset of 1024). */
 #define VSW_GUESTS_MAX 512
 
+/* Guests that messages are made for unless max-guests says otherwise: these, or twice as many
+ * as vswd starts with. A guest's messages take 100 KiB. */
+#define VSW_GUESTS_DEFAULT 64
+
 /* Groups that one guest may be in: a list that a person writes. */
 #define VSW_GROUPS_PER_GUEST_MAX 16
 

@@ -5,7 +5,7 @@
 set -eu
 
 packages="
-	gcc libbsd-dev libcmocka-dev libdpdk-dev meson ninja-build pkg-config
+	gcc libbsd-dev libcmocka-dev libdpdk-dev libyaml-dev meson ninja-build pkg-config
 	busybox-static cpio kmod linux-image-cloud-amd64 ncat python3-pytest qemu-system-x86
 	socat user-mode-linux
 "

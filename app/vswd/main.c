@@ -4,7 +4,8 @@
  *
  * The story: read the command line; start EAL; make a loop for each lcore; put the roles on
  * them (control and bridge on the main lcore, poll on the others, or everything on the main
- * one if it is alone); place the guests; run until a signal has closed everything down.
+ * one if it is alone); run until a signal has closed everything down. Guests are the control
+ * role's.
  */
 #include <err.h>
 #include <errno.h>
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <rte_eal.h>
@@ -37,6 +39,7 @@
 
 struct vswd {
 	struct options opt;
+	mode_t umask;
 	struct vsw_loop *loop[RTE_MAX_LCORE];
 	struct vsw_poll *poll[RTE_MAX_LCORE];
 	struct vsw_bridge *bridge;
@@ -73,6 +76,7 @@ set_up_signals(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
@@ -81,11 +85,11 @@ create_loops(struct vswd *vswd)
 {
 	unsigned int lcore;
 
-	if (vsw_msg_pool_create(MSGS_BASE + MSGS_PER_GUEST * vswd->opt.conf.n_guests) != 0)
+	if (vsw_msg_pool_create(MSGS_BASE + MSGS_PER_GUEST * options_max_guests(&vswd->opt)) != 0)
 		errx(EXIT_FAILURE, "no memory for messages; give EAL more with -m");
 	RTE_LCORE_FOREACH(lcore)
 	{
-		vswd->loop[lcore] = vsw_loop_create(lcore, vswd->opt.idle);
+		vswd->loop[lcore] = vsw_loop_create(lcore, vswd->opt.conf.idle);
 		if (vswd->loop[lcore] == NULL)
 			errx(EXIT_FAILURE, "lcore %u: %s", lcore, rte_strerror(rte_errno));
 	}
@@ -98,59 +102,35 @@ is_polling(unsigned int lcore)
 	return lcore != rte_get_main_lcore() || rte_lcore_count() == 1;
 }
 
-/* The polling lcore with the fewest guests. */
-static unsigned int
-least_loaded(const unsigned int n_guests[RTE_MAX_LCORE])
+static void
+create_control(struct vswd *vswd, struct vsw_loop *vhost_loop)
 {
-	unsigned int lcore, best = RTE_MAX_LCORE;
+	struct vsw_loop *main_loop = vswd->loop[rte_get_main_lcore()];
+	struct vsw_loop *poll_loop[RTE_MAX_LCORE];
+	struct vsw_control_setup setup = {
+		.loop = main_loop,
+		.vhost = vhost_loop,
+		.bridge = main_loop,
+		.poll = poll_loop,
+		.max_guests = options_max_guests(&vswd->opt),
+		.umask = vswd->umask,
+		.conf = &vswd->opt.conf,
+	};
+	unsigned int lcore;
 
 	RTE_LCORE_FOREACH(lcore)
 	{
-		if (is_polling(lcore) &&
-		    (best == RTE_MAX_LCORE || n_guests[lcore] < n_guests[best]))
-			best = lcore;
+		if (vswd->poll[lcore] != NULL)
+			poll_loop[setup.n_poll++] = vswd->loop[lcore];
 	}
-	return best;
-}
-
-static unsigned int
-pinned_lcore(const struct vsw_guest_conf *guest)
-{
-	unsigned int lcore = (unsigned int)guest->lcore;
-
-	if (lcore >= RTE_MAX_LCORE || !rte_lcore_is_enabled(lcore) || !is_polling(lcore))
-		errx(EXIT_FAILURE,
-		     "--vm guest-cid=%u: lcore: lcore %u polls no guests; name one of the EAL's "
-		     "lcores (-l), not the main one unless it is alone",
-		     guest->cid, lcore);
-	return lcore;
-}
-
-/* Pinned guests first, then the others where there is room. */
-static void
-place_guests(struct vswd *vswd)
-{
-	unsigned int n_guests[RTE_MAX_LCORE] = {0};
-	struct vsw_conf *conf = &vswd->opt.conf;
-
-	for (unsigned int i = 0; i < 2 * conf->n_guests; i++) {
-		struct vsw_guest_conf *guest = &conf->guest[i % conf->n_guests];
-		bool is_pinned = guest->lcore != VSW_LCORE_ANY;
-		unsigned int lcore;
-
-		if (is_pinned != (i < conf->n_guests))
-			continue;
-		lcore = is_pinned ? pinned_lcore(guest) : least_loaded(n_guests);
-		n_guests[lcore]++;
-		guest->poll_loop = vswd->loop[lcore];
-		guest->bridge_loop = vswd->loop[rte_get_main_lcore()];
-	}
+	vswd->control = vsw_control_create(&setup);
+	if (vswd->control == NULL)
+		errx(EXIT_FAILURE, "control: %s", rte_strerror(rte_errno));
 }
 
 static void
 create_roles(struct vswd *vswd)
 {
-	struct vsw_loop *main_loop = vswd->loop[rte_get_main_lcore()];
 	struct vsw_loop *vhost_loop;
 	unsigned int lcore;
 
@@ -162,16 +142,13 @@ create_roles(struct vswd *vswd)
 		if (vswd->poll[lcore] == NULL)
 			errx(EXIT_FAILURE, "lcore %u: out of memory", lcore);
 	}
-	vswd->bridge = vsw_bridge_create(main_loop, VSW_FLUSH_TIMEOUT_MS);
+	vswd->bridge = vsw_bridge_create(vswd->loop[rte_get_main_lcore()], VSW_FLUSH_TIMEOUT_MS);
 	if (vswd->bridge == NULL)
 		errx(EXIT_FAILURE, "out of memory");
 	vhost_loop = vsw_vhost_create();
 	if (vhost_loop == NULL)
 		errx(EXIT_FAILURE, "vhost-user thread: %s", rte_strerror(rte_errno));
-	vswd->control = vsw_control_create(main_loop, vhost_loop, vswd->opt.conf.guest,
-					   vswd->opt.conf.n_guests);
-	if (vswd->control == NULL)
-		errx(EXIT_FAILURE, "control: %s", rte_strerror(rte_errno));
+	create_control(vswd, vhost_loop);
 }
 
 static int
@@ -192,6 +169,7 @@ run(struct vswd *vswd)
 	RTE_LCORE_FOREACH_WORKER(lcore)
 	vsw_loop_stop(vswd->loop[lcore]);
 	rte_eal_mp_wait_lcore();
+	vsw_control_close(vswd->control);
 }
 
 static void
@@ -199,11 +177,11 @@ destroy(struct vswd *vswd)
 {
 	unsigned int lcore;
 
-	vsw_control_destroy(vswd->control);
 	vsw_vhost_destroy();
 	vsw_bridge_destroy(vswd->bridge);
 	RTE_LCORE_FOREACH(lcore)
 	vsw_poll_destroy(vswd->poll[lcore]);
+	vsw_control_destroy(vswd->control);
 	RTE_LCORE_FOREACH(lcore)
 	vsw_loop_destroy(vswd->loop[lcore]);
 	vsw_msg_pool_destroy();
@@ -219,12 +197,13 @@ main(int argc, char **argv)
 	raise_descriptor_limit();
 	set_up_signals();
 	atexit(remove_runtime_dir); /* before EAL's own, so that it runs after them */
+	/* Nobody shall connect to a socket before it has the mode that it is to have. */
+	vswd.umask = umask(077);
 	if (rte_eal_init(vswd.opt.eal_argc, vswd.opt.eal_argv) < 0)
 		errx(EXIT_FAILURE, "EAL cannot start: %s", rte_strerror(rte_errno));
 	rte_timer_subsystem_init();
 
 	create_loops(&vswd);
-	place_guests(&vswd);
 	create_roles(&vswd);
 	run(&vswd);
 

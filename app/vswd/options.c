@@ -24,21 +24,30 @@
 enum {
 	OPT_HELP = 'h',
 	OPT_VERSION = 'V',
-	OPT_VM = 256,
+	OPT_CHECK = 256,
+	OPT_CONFIG,
 	OPT_IDLE,
+	OPT_MAX_GUESTS,
+	OPT_VM,
+	OPT_GUEST_KEY, /* and those of the other keys of a guest behind it */
 };
 
-static const struct option long_options[] = {
+#define N_OWN 7
+
+/* The keys of a guest are options, too: for vhost-device-vsock's flat form. */
+static struct option long_options[N_OWN + VSW_GUEST_SPEC_N_KEYS + 1] = {
+	{"check", required_argument, NULL, OPT_CHECK},
+	{"config", required_argument, NULL, OPT_CONFIG},
 	{"help", no_argument, NULL, OPT_HELP},
 	{"idle", required_argument, NULL, OPT_IDLE},
+	{"max-guests", required_argument, NULL, OPT_MAX_GUESTS},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{"vm", required_argument, NULL, OPT_VM},
-	{0},
 };
 
 static const char help[] =
-	"Usage: vswd [EAL options] -- --vm KEY=VALUE,... [--vm ...] [options]\n"
-	"       vswd --vm KEY=VALUE,... [--vm ...] [options]\n"
+	"Usage: vswd [EAL options] -- [options]\n"
+	"       vswd [options]\n"
 	"\n"
 	"Serve virtio-vsock devices to virtual machines over vhost-user, and join their\n"
 	"connections to AF_UNIX sockets of the host.\n"
@@ -48,26 +57,51 @@ static const char help[] =
 	"    socket=PATH          where its VMM connects (vhost-user)\n"
 	"    uds-path=PATH        where hosts connect and say CONNECT <port>; the guest's\n"
 	"                         connections to host port P go to PATH_P\n"
+	"    name=TEXT            what people call it (default: vm<cid>)\n"
+	"    client=on|off        vswd connects to socket, where the VMM listens (default off)\n"
 	"    tx-buffer-size=N     receive window of each connection, bytes (default 262144)\n"
 	"    queue-size=N         longest ring the VMM may use (default: any)\n"
 	"    groups=A+B           guests that share a group reach each other by CID\n"
 	"                         (default: the group named default)\n"
 	"    hairpin=on|off       the guest reaches its own CID (default on)\n"
 	"    lcore=N              poll it on this lcore (default: the one with fewest guests)\n"
+	"    limit-connections=N  live connections (default 4096)\n"
+	"    limit-spill-bytes=N  bytes buffered for slow readers (default 16777216)\n"
+	"    socket-mode=MODE     of both sockets, octal (default: 777 without the umask)\n"
+	"    socket-owner=USER    and socket-group=GROUP, by name or number\n"
+	"  --config FILE          serve the guests of a YAML file; SIGHUP reads it again\n"
+	"  --guest-cid N --socket PATH --uds-path PATH ...\n"
+	"                         serve one guest: each key above is an option, too\n"
+	"  --check FILE           say whether FILE is right, and exit\n"
 	"  --idle=adaptive|poll   when nothing happens: sleep (default), or poll on, for\n"
 	"                         dedicated cores\n"
+	"  --max-guests=N         make room for so many, up to 512 (default: 64, or twice as\n"
+	"                         many as there are at the start)\n"
 	"  -h, --help             print this and exit\n"
 	"  -V, --version          print the version and exit\n"
 	"\n"
 	"EAL options place the work: with -l 0 one lcore does everything; with -l 0-2 the\n"
 	"main lcore serves the host's sockets, the others poll guests. Without any, vswd runs\n"
-	"one lcore on any cpu, without hugepages; --in-memory or --socket-mem use them.\n"
+	"one lcore on any cpu, without hugepages; --in-memory or --socket-mem use them. A file\n"
+	"may have them under eal:.\n"
 	"\n"
 	"Examples:\n"
 	"  vswd --vm guest-cid=3,socket=/run/vsw/vm3.vhost,uds-path=/run/vsw/vm3.vsock\n"
+	"  vswd --config /etc/vsw/vsw.yaml\n"
 	"  vswd -l 1-3 --in-memory -- --idle=poll \\\n"
 	"      --vm guest-cid=3,socket=/run/vsw/vm3.vhost,uds-path=/run/vsw/vm3.vsock \\\n"
 	"      --vm guest-cid=4,socket=/run/vsw/vm4.vhost,uds-path=/run/vsw/vm4.vsock\n";
+
+static void
+add_guest_options(void)
+{
+	for (unsigned int i = 0; i < VSW_GUEST_SPEC_N_KEYS; i++)
+		long_options[N_OWN + i] = (struct option){
+			.name = vsw_guest_spec_key_at(i),
+			.has_arg = required_argument,
+			.val = OPT_GUEST_KEY + (int)i,
+		};
+}
 
 static bool
 is_ours(const char *arg)
@@ -100,22 +134,89 @@ find_ours(int argc, char **argv)
 	     argv[1]);
 }
 
-static enum vsw_idle
-parse_idle(const char *arg)
+/* Where the guests come from; one of these. */
+enum form {
+	FORM_NONE,
+	FORM_VM,
+	FORM_FLAT,
+	FORM_FILE,
+};
+
+static void
+use_form(enum form *form, enum form this)
 {
-	if (strcmp(arg, "poll") == 0)
-		return VSW_IDLE_POLL;
-	if (strcmp(arg, "adaptive") == 0)
-		return VSW_IDLE_ADAPTIVE;
-	errx(EXIT_FAILURE, "--idle=%s: it is adaptive or poll", arg);
+	if (*form != FORM_NONE && *form != this)
+		errx(EXIT_FAILURE,
+		     "--vm, --config and the options of a single guest (--guest-cid, "
+		     "--socket, --uds-path, ...) exclude each other; use one of them");
+	*form = this;
+}
+
+static void
+check_file(const char *path)
+{
+	static struct vsw_conf conf;
+	char error[VSW_CONF_ERROR_SIZE];
+
+	if (vsw_conf_read_file(&conf, path, error) != 0 || vsw_conf_check(&conf, error) != 0 ||
+	    vsw_conf_check_paths(&conf, VSW_CONF_PATHS_LATER, error) != 0)
+		errx(EXIT_FAILURE, "%s", error);
+	printf("%s: %u guest%s, no mistakes\n", path, conf.n_guests, conf.n_guests == 1 ? "" : "s");
+	exit(EXIT_SUCCESS);
+}
+
+static void
+set(struct vsw_conf *conf, const char *key, const char *value)
+{
+	char why[VSW_WHY_SIZE];
+
+	if (vsw_conf_set(conf, key, value, why) != 0)
+		errx(EXIT_FAILURE, "--%s: %s", key, why);
+}
+
+static void
+set_flat(struct vsw_conf_guest *guest, uint32_t *seen, unsigned int key, const char *value)
+{
+	const char *name = vsw_guest_spec_key_at(key);
+	char why[VSW_WHY_SIZE];
+
+	if (*seen & 1u << key)
+		errx(EXIT_FAILURE, "--%s: it is given twice; use --vm for several guests", name);
+	*seen |= 1u << key;
+	if (vsw_guest_spec_set(&guest->spec, name, value, why) != 0)
+		errx(EXIT_FAILURE, "--%s: %s", name, why);
+}
+
+/* What the command line says of idle and max-guests wins. */
+static void
+read_file(struct options *opt, const char *path)
+{
+	struct vsw_conf *conf = &opt->conf;
+	bool has_idle = conf->has_idle;
+	enum vsw_idle idle = conf->idle;
+	uint32_t max_guests = conf->max_guests;
+	char error[VSW_CONF_ERROR_SIZE];
+
+	if (vsw_conf_read_file(conf, path, error) != 0)
+		errx(EXIT_FAILURE, "%s", error);
+	if (has_idle)
+		conf->idle = idle;
+	if (max_guests != 0)
+		conf->max_guests = max_guests;
 }
 
 static void
 parse_ours(struct options *opt, int argc, char **argv)
 {
+	struct vsw_conf *conf = &opt->conf;
+	struct vsw_conf_guest flat = {0};
 	char error[VSW_CONF_ERROR_SIZE];
+	enum form form = FORM_NONE;
+	const char *file = NULL;
+	uint32_t seen = 0;
 	int c;
 
+	vsw_guest_spec_init(&flat.spec);
 	while ((c = getopt_long(argc, argv, "+hV", long_options, NULL)) != -1) {
 		switch (c) {
 		case OPT_HELP:
@@ -124,26 +225,62 @@ parse_ours(struct options *opt, int argc, char **argv)
 		case OPT_VERSION:
 			puts("vswd " VSW_VERSION);
 			exit(EXIT_SUCCESS);
-		case OPT_VM:
-			if (vsw_conf_add_vm(&opt->conf, optarg, error) != 0)
-				errx(EXIT_FAILURE, "%s", error);
+		case OPT_CHECK:
+			check_file(optarg);
+			break;
+		case OPT_CONFIG:
+			if (file != NULL)
+				errx(EXIT_FAILURE, "--config: it is given twice");
+			use_form(&form, FORM_FILE);
+			file = optarg;
 			break;
 		case OPT_IDLE:
-			opt->idle = parse_idle(optarg);
+			set(conf, "idle", optarg);
 			break;
-		default: /* getopt has said what */
+		case OPT_MAX_GUESTS:
+			set(conf, "max-guests", optarg);
+			break;
+		case OPT_VM:
+			use_form(&form, FORM_VM);
+			if (vsw_conf_add_vm(conf, optarg, error) != 0)
+				errx(EXIT_FAILURE, "%s", error);
+			break;
+		case '?': /* getopt has said what */
 			fputs("Try vswd --help.\n", stderr);
 			exit(EXIT_FAILURE);
+		default:
+			use_form(&form, FORM_FLAT);
+			set_flat(&flat, &seen, (unsigned int)(c - OPT_GUEST_KEY), optarg);
+			break;
 		}
 	}
 	if (optind < argc)
 		errx(EXIT_FAILURE, "%s is not an option; vswd takes --vm KEY=VALUE,...",
 		     argv[optind]);
-	if (opt->conf.n_guests == 0)
+	if (form == FORM_FLAT && vsw_conf_add_guest(conf, &flat, "the guest", error) != 0)
+		errx(EXIT_FAILURE, "%s", error);
+	if (form == FORM_FILE)
+		read_file(opt, file);
+	if (form == FORM_NONE)
 		errx(EXIT_FAILURE, "--vm: there is no guest to serve; add --vm "
 				   "guest-cid=3,socket=PATH,uds-path=PATH");
-	if (vsw_conf_check(&opt->conf, error) != 0)
+	if (vsw_conf_check(conf, error) != 0 ||
+	    vsw_conf_check_paths(conf, VSW_CONF_PATHS_NOW, error) != 0)
 		errx(EXIT_FAILURE, "%s", error);
+}
+
+unsigned int
+options_max_guests(const struct options *opt)
+{
+	unsigned int n = 2 * opt->conf.n_guests;
+
+	if (opt->conf.max_guests != 0)
+		n = opt->conf.max_guests;
+	else if (n < VSW_GUESTS_DEFAULT)
+		n = VSW_GUESTS_DEFAULT;
+	if (n < opt->conf.n_guests)
+		n = opt->conf.n_guests;
+	return n < VSW_GUESTS_MAX ? n : VSW_GUESTS_MAX;
 }
 
 /*
@@ -223,7 +360,7 @@ add_eal_defaults(struct options *opt)
 	}
 	/* Without hugepages memory cannot grow, but what is not used costs nothing. */
 	if (has_eal(opt, no_huge) && !has_eal(opt, size))
-		add_eal(opt, "-m%u", 256 + opt->conf.n_guests);
+		add_eal(opt, "-m%u", 256 + options_max_guests(opt));
 	if (!has_eal(opt, pci))
 		add_eal(opt, "--no-pci");
 	if (!has_eal(opt, prefix))
@@ -233,18 +370,24 @@ add_eal_defaults(struct options *opt)
 void
 options_parse(struct options *opt, int argc, char **argv)
 {
-	int split = find_ours(argc, argv);
+	const char *arg;
+	int split;
 
+	add_guest_options();
+	split = find_ours(argc, argv);
 	memset(opt, 0, sizeof(*opt));
-	opt->idle = VSW_IDLE_ADAPTIVE;
+	opt->conf.idle = VSW_IDLE_ADAPTIVE;
 	argv[split] = argv[0];
 	add_eal(opt, "%s", argv[0]);
 	/* librte_vhost tells of every message at INFO. First, so that the user's win. */
 	add_eal(opt, "--log-level=lib.vhost.*:warning");
 	add_eal(opt, "--log-level=lib.eal:warning");
 	add_eal(opt, "--log-level=lib.telemetry:error");
+	parse_ours(opt, argc - split, argv + split);
+	arg = opt->conf.eal_text;
+	for (unsigned int i = 0; i < opt->conf.n_eal; i++, arg += strlen(arg) + 1)
+		add_eal(opt, "%s", arg);
 	for (int i = 1; i < split; i++)
 		add_eal(opt, "%s", argv[i]);
-	parse_ours(opt, argc - split, argv + split);
 	add_eal_defaults(opt);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The command line of vswd: which part of it is EAL's, what the guests are, and what EAL is
- * told where the user does not say.
+ * told where the user does not say. Guests come from `--vm`, from the flat options of one guest
+ * or from a file.
  */
 #ifndef VSW_OPTIONS_H
 #define VSW_OPTIONS_H
@@ -13,7 +14,6 @@
 
 struct options {
 	struct vsw_conf conf;
-	enum vsw_idle idle;
 	int eal_argc;
 	char *eal_argv[OPTIONS_EAL_MAX]; /* EAL overwrites entries; they point into: */
 	char eal_text[16 * 1024];
@@ -22,5 +22,8 @@ struct options {
 
 /** Read the command line. Ends the process for --help, --version (0) and mistakes (1). */
 void options_parse(struct options *opt, int argc, char **argv);
+
+/** Guests to make room for. */
+unsigned int options_max_guests(const struct options *opt);
 
 #endif /* VSW_OPTIONS_H */

@@ -45,3 +45,13 @@ vsw_socket_path_clear(const char *path)
 		return unlink(path) == 0 ? 0 : -errno;
 	return state;
 }
+
+int
+vsw_socket_path_set_access(const char *path, const struct vsw_socket_access *access)
+{
+	/* The owner first: a change of owner may take bits of the mode away. */
+	if ((access->owner != (uid_t)-1 || access->group != (gid_t)-1) &&
+	    lchown(path, access->owner, access->group) != 0)
+		return -errno;
+	return chmod(path, access->mode) == 0 ? 0 : -errno;
+}

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file
- * May a listening AF_UNIX socket be put at a path?
+ * May a listening AF_UNIX socket be put at a path, and who may use it there?
  */
 #ifndef VSW_SOCKET_PATH_H
 #define VSW_SOCKET_PATH_H
+
+#include <sys/types.h>
 
 #define VSW_SOCKET_PATH_FREE 0  /**< nothing is there */
 #define VSW_SOCKET_PATH_STALE 1 /**< a socket that nobody is bound to any more */
@@ -23,5 +25,15 @@ int vsw_socket_path_state(const char *path);
 
 /** Remove a stale socket. @return 0 when the path is free now, else as above. */
 int vsw_socket_path_clear(const char *path);
+
+/** Who may connect to a socket. */
+struct vsw_socket_access {
+	mode_t mode;
+	uid_t owner; /**< (uid_t)-1: whoever made it */
+	gid_t group; /**< (gid_t)-1: that of whoever made it */
+};
+
+/** Set mode and owner of the socket at @p path. @return 0 or -errno. */
+int vsw_socket_path_set_access(const char *path, const struct vsw_socket_access *access);
 
 #endif /* VSW_SOCKET_PATH_H */

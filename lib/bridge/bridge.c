@@ -30,7 +30,8 @@ struct vsw_bridge {
 	struct stream_list dirty; /* something is to be written, told or freed */
 	struct vsw_msg *flush;    /* the FLUSH that waits */
 	struct rte_timer flush_timer;
-	struct vsw_bridge_guest guest[VSW_GUESTS_MAX];
+	TAILQ_HEAD(, vsw_bridge_guest) accounts; /* also of guests that have gone */
+	struct vsw_bridge_guest *by_id[VSW_GUESTS_MAX];
 };
 
 static void
@@ -62,7 +63,7 @@ stream_create(struct vsw_bridge *bridge, const struct vsw_guest_conf *guest, int
 	stream->watch = (struct vsw_watch){.fn = on_stream_event, .fd = fd};
 	stream->bridge = bridge;
 	stream->guest = guest;
-	stream->account = &bridge->guest[guest->id];
+	stream->account = bridge->by_id[guest->id];
 	vsw_backlog_init(&stream->backlog);
 	rte_timer_init(&stream->flush_timer);
 	if (vsw_loop_watch(bridge->loop, &stream->watch,
@@ -75,20 +76,37 @@ stream_create(struct vsw_bridge *bridge, const struct vsw_guest_conf *guest, int
 }
 
 static void
+account_free(struct vsw_bridge *bridge, struct vsw_bridge_guest *account)
+{
+	TAILQ_REMOVE(&bridge->accounts, account, entry);
+	free(account);
+}
+
+static void
+account_settle(struct vsw_bridge *bridge, struct vsw_bridge_guest *account)
+{
+	if (account->is_closed && TAILQ_EMPTY(&account->streams))
+		account_free(bridge, account);
+}
+
+static void
 stream_destroy(struct vsw_bridge *bridge, struct vsw_stream *stream)
 {
+	struct vsw_bridge_guest *account = stream->account;
+
 	if (stream->is_dirty)
 		TAILQ_REMOVE(&bridge->dirty, stream, dirty_entry);
-	TAILQ_REMOVE(&stream->account->streams, stream, entry);
+	TAILQ_REMOVE(&account->streams, stream, entry);
 	rte_timer_stop_sync(&stream->flush_timer);
 	vsw_loop_unwatch(bridge->loop, &stream->watch);
 	if (stream->was_refused)
 		vsw_socket_close_silently(stream->watch.fd);
 	else
 		close(stream->watch.fd);
-	stream->account->spilled -= stream->backlog.spill.len;
+	account->spilled -= stream->backlog.spill.len;
 	vsw_spill_fini(&stream->backlog.spill);
 	free(stream);
+	account_settle(bridge, account);
 }
 
 static void
@@ -124,8 +142,10 @@ is_flushed(const struct vsw_bridge_guest *account)
 static bool
 is_quiet(const struct vsw_bridge *bridge)
 {
-	for (unsigned int i = 0; i < VSW_GUESTS_MAX; i++) {
-		if (!is_flushed(&bridge->guest[i]))
+	const struct vsw_bridge_guest *account;
+
+	TAILQ_FOREACH (account, &bridge->accounts, entry) {
+		if (!is_flushed(account))
 			return false;
 	}
 	return true;
@@ -305,13 +325,58 @@ on_recall(void *ctx, struct vsw_msg *msg)
 	struct vsw_bridge *bridge = ctx;
 	struct vsw_stream *stream;
 
-	TAILQ_FOREACH (stream, &bridge->guest[msg->guest->id].streams, entry) {
+	TAILQ_FOREACH (stream, &bridge->by_id[msg->guest->id]->streams, entry) {
 		if (stream->backlog.first_loan == NULL)
 			continue;
 		vsw_stream_write(stream, true);
 		mark_dirty(bridge, stream);
 	}
 	vsw_msg_reply(msg->guest->poll_loop, msg, VSW_MSG_RECALLED);
+}
+
+/*
+ * A guest comes and goes.
+ */
+
+static void
+on_open_account(void *ctx, struct vsw_msg *msg)
+{
+	struct vsw_bridge *bridge = ctx;
+	struct vsw_bridge_guest *account = calloc(1, sizeof(*account));
+
+	msg->result = account != NULL ? 0 : -ENOMEM;
+	msg->counters = NULL;
+	if (account != NULL) {
+		TAILQ_INIT(&account->streams);
+		TAILQ_INSERT_TAIL(&bridge->accounts, account, entry);
+		bridge->by_id[msg->guest->id] = account;
+		msg->counters = &account->counters;
+	}
+	vsw_msg_reply(msg->reply_to, msg, VSW_MSG_ACCOUNT_OPEN);
+}
+
+static void
+on_barrier(void *ctx, struct vsw_msg *msg)
+{
+	vsw_msg_reply(msg->reply_to, msg, VSW_MSG_PASSED);
+}
+
+/* Its streams are all closing: they have no connection and no loan that would need it. */
+static void
+on_close_account(void *ctx, struct vsw_msg *msg)
+{
+	struct vsw_bridge *bridge = ctx;
+	struct vsw_bridge_guest *account = bridge->by_id[msg->guest->id];
+	struct vsw_stream *stream;
+
+	TAILQ_FOREACH (stream, &account->streams, entry) {
+		assert(stream->is_closing && stream->backlog.first_loan == NULL);
+		stream->guest = NULL;
+	}
+	bridge->by_id[msg->guest->id] = NULL;
+	account->is_closed = true;
+	account_settle(bridge, account);
+	vsw_msg_reply(msg->reply_to, msg, VSW_MSG_ACCOUNT_CLOSED);
 }
 
 static void
@@ -339,10 +404,17 @@ vsw_bridge_create(struct vsw_loop *loop, unsigned int flush_timeout_ms)
 		enum vsw_verb verb;
 		vsw_msg_fn fn;
 	} handlers[] = {
-		{VSW_MSG_ACCEPT, on_accept}, {VSW_MSG_ADOPT, on_adopt},
-		{VSW_MSG_CLOSE, on_close},   {VSW_MSG_CONNECT, on_connect},
-		{VSW_MSG_FLUSH, on_flush},   {VSW_MSG_READ, on_read},
-		{VSW_MSG_RECALL, on_recall}, {VSW_MSG_SHUTDOWN, on_shutdown},
+		{VSW_MSG_ACCEPT, on_accept},
+		{VSW_MSG_ADOPT, on_adopt},
+		{VSW_MSG_BARRIER, on_barrier},
+		{VSW_MSG_CLOSE, on_close},
+		{VSW_MSG_CLOSE_ACCOUNT, on_close_account},
+		{VSW_MSG_CONNECT, on_connect},
+		{VSW_MSG_FLUSH, on_flush},
+		{VSW_MSG_OPEN_ACCOUNT, on_open_account},
+		{VSW_MSG_READ, on_read},
+		{VSW_MSG_RECALL, on_recall},
+		{VSW_MSG_SHUTDOWN, on_shutdown},
 		{VSW_MSG_WRITE, on_write},
 	};
 	struct vsw_bridge *bridge = calloc(1, sizeof(*bridge));
@@ -352,8 +424,7 @@ vsw_bridge_create(struct vsw_loop *loop, unsigned int flush_timeout_ms)
 	bridge->loop = loop;
 	bridge->flush_timeout_ms = flush_timeout_ms;
 	TAILQ_INIT(&bridge->dirty);
-	for (unsigned int i = 0; i < VSW_GUESTS_MAX; i++)
-		TAILQ_INIT(&bridge->guest[i].streams);
+	TAILQ_INIT(&bridge->accounts);
 	rte_timer_init(&bridge->flush_timer);
 	for (size_t i = 0; i < VSW_ARRAY_SIZE(handlers); i++)
 		vsw_loop_on_msg(loop, handlers[i].verb, handlers[i].fn, bridge);
@@ -378,24 +449,27 @@ abandon(struct vsw_bridge *bridge, struct vsw_stream *stream)
 	stream_destroy(bridge, stream);
 }
 
-void
-vsw_bridge_destroy(struct vsw_bridge *bridge)
+static void
+account_abandon(struct vsw_bridge *bridge, struct vsw_bridge_guest *account)
 {
 	struct vsw_stream *stream;
 
+	account->is_closed = false; /* or the last stream would take it along */
+	while ((stream = TAILQ_FIRST(&account->streams)) != NULL)
+		abandon(bridge, stream);
+	account_free(bridge, account);
+}
+
+void
+vsw_bridge_destroy(struct vsw_bridge *bridge)
+{
+	struct vsw_bridge_guest *account;
+
 	if (bridge == NULL)
 		return;
-	for (unsigned int i = 0; i < VSW_GUESTS_MAX; i++) {
-		while ((stream = TAILQ_FIRST(&bridge->guest[i].streams)) != NULL)
-			abandon(bridge, stream);
-	}
+	while ((account = TAILQ_FIRST(&bridge->accounts)) != NULL)
+		account_abandon(bridge, account);
 	vsw_msg_free(bridge->flush);
 	rte_timer_stop_sync(&bridge->flush_timer);
 	free(bridge);
-}
-
-const struct vsw_counters *
-vsw_bridge_counters(const struct vsw_bridge *bridge, uint16_t guest_id)
-{
-	return &bridge->guest[guest_id].counters;
 }

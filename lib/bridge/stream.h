@@ -15,8 +15,11 @@
 
 struct vsw_bridge;
 
-/* What a bridge keeps of a guest. */
+/* What a bridge keeps of a guest. When the guest has gone, it lives on until the last stream
+ * has flushed. */
 struct vsw_bridge_guest {
+	TAILQ_ENTRY(vsw_bridge_guest) entry; /* of bridge->accounts */
+	bool is_closed;                      /* the guest has gone */
 	struct vsw_counters counters;
 	size_t spilled; /* bytes in the spill buffers of its streams */
 	TAILQ_HEAD(, vsw_stream) streams;
@@ -25,8 +28,7 @@ struct vsw_bridge_guest {
 struct vsw_stream {
 	struct vsw_watch watch; /* its fd: the socket */
 	struct vsw_bridge *bridge;
-	const struct vsw_guest_conf
-		*guest; /* gone once the stream only lingers: no loans, no conn */
+	const struct vsw_guest_conf *guest; /* NULL: it has gone, the stream only flushes */
 	struct vsw_bridge_guest *account;
 	void *conn; /* the poll role's; NULL: nobody is to be told anything */
 

@@ -8,14 +8,14 @@
  * Everything goes through the messages of vsw_msg.h: a bridge registers its handlers and its
  * pass with a loop and has no other entry.
  *
- * Owns: every stream's socket, epoll registration and spill buffer; the spill budget of the
- * guests whose streams it serves (a guest's streams are all on one bridge).
+ * Owns: every stream's socket, epoll registration and spill buffer; an account for each guest
+ * whose streams it serves, with its spill budget and counters (a guest's streams are all on one
+ * bridge). What a guest that has gone had sent is flushed without it.
  */
 #ifndef VSW_BRIDGE_H
 #define VSW_BRIDGE_H
 
 #include "vsw_loop.h"
-#include "vsw_stats.h"
 
 struct vsw_bridge;
 
@@ -31,9 +31,5 @@ struct vsw_bridge *vsw_bridge_create(struct vsw_loop *loop, unsigned int flush_t
 /** Close every stream at once, spilled bytes included, and free the bridge. The loop must
  * not run any more. NULL is allowed. */
 void vsw_bridge_destroy(struct vsw_bridge *bridge);
-
-/** What the bridge counted for guest @p guest_id: spills, held loans, flush timeouts. Any
- * thread. */
-const struct vsw_counters *vsw_bridge_counters(const struct vsw_bridge *bridge, uint16_t guest_id);
 
 #endif /* VSW_BRIDGE_H */

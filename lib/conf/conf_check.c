@@ -8,44 +8,107 @@
 
 #include <bsd/string.h>
 
+#include "vsw_base.h"
 #include "vsw_conf.h"
 #include "vsw_socket_path.h"
 
 /* The two paths of a guest, by key. */
 static const char *
-path_of(const struct vsw_guest_conf *guest, unsigned int which, const char **key)
+path_of(const struct vsw_guest_spec *spec, unsigned int which, const char **key)
 {
 	*key = which == 0 ? "socket" : "uds-path";
-	return which == 0 ? guest->socket : guest->uds_path;
+	return which == 0 ? spec->socket : spec->uds_path;
 }
 
-static int
-check_pair(const struct vsw_guest_conf *a, const struct vsw_guest_conf *b, char *error)
+static bool
+same_paths(const struct vsw_guest_spec *spec, const struct vsw_guest_spec *other, const char **key,
+	   char *why)
 {
-	if (a != b && a->cid == b->cid) {
-		snprintf(error, VSW_CONF_ERROR_SIZE,
-			 "--vm guest-cid=%u: guest-cid: two guests have it; each needs its own",
-			 a->cid);
-		return -EINVAL;
-	}
 	for (unsigned int i = 0; i < 4; i++) {
-		const char *key_a, *key_b;
-		const char *path_a = path_of(a, i / 2, &key_a);
-		const char *path_b = path_of(b, i % 2, &key_b);
+		const char *other_key;
+		const char *path = path_of(spec, i / 2, key);
+		const char *other_path = path_of(other, i % 2, &other_key);
 
-		if ((a == b && i / 2 >= i % 2) || strcmp(path_a, path_b) != 0)
+		if (strcmp(path, other_path) != 0)
 			continue;
-		snprintf(error, VSW_CONF_ERROR_SIZE,
-			 "--vm guest-cid=%u: %s: %s is also the %s of guest %u; each socket "
-			 "needs a path of its own",
-			 b->cid, key_b, path_b, key_a, a->cid);
-		return -EINVAL;
+		snprintf(why, VSW_WHY_SIZE,
+			 "%s is also the %s of guest %u; each socket needs a path of its own", path,
+			 other_key, other->cid);
+		return true;
 	}
+	return false;
+}
+
+/* Guest's port P leads to <uds-path>_P: nobody else may have his socket there. */
+static bool
+is_port_path(const char *path, const char *uds_path)
+{
+	size_t len = strlen(uds_path);
+	const char *port = path + len + 1;
+
+	return strncmp(path, uds_path, len) == 0 && path[len] == '_' && port[0] != '\0' &&
+	       port[strspn(port, "0123456789")] == '\0';
+}
+
+static bool
+is_in_the_way(const struct vsw_guest_spec *spec, const struct vsw_guest_spec *other,
+	      const char **key, char *why)
+{
+	const char *other_key;
+
+	for (unsigned int i = 0; i < 4; i++) {
+		const struct vsw_guest_spec *a = i < 2 ? spec : other;
+		const struct vsw_guest_spec *b = i < 2 ? other : spec;
+		const char *path = path_of(a, i % 2, &other_key);
+
+		if (!is_port_path(path, b->uds_path))
+			continue;
+		*key = i < 2 ? other_key : "uds-path";
+		snprintf(why, VSW_WHY_SIZE,
+			 "%s, the %s of guest %u, is where guest %u would reach a port of the "
+			 "host; choose another path",
+			 path, other_key, a->cid, b->cid);
+		return true;
+	}
+	return false;
+}
+
+int
+vsw_guest_spec_conflict(const struct vsw_guest_spec *spec, const struct vsw_guest_spec *other,
+			const char **key, char why[VSW_WHY_SIZE])
+{
+	if (spec->cid == other->cid) {
+		*key = "guest-cid";
+		snprintf(why, VSW_WHY_SIZE, "two guests have %u; each needs its own", spec->cid);
+		return -EEXIST;
+	}
+	if (strcmp(spec->name, other->name) == 0) {
+		*key = "name";
+		snprintf(why, VSW_WHY_SIZE, "guest %u is called %s, too; each needs its own",
+			 other->cid, spec->name);
+		return -EEXIST;
+	}
+	if (same_paths(spec, other, key, why) || is_in_the_way(spec, other, key, why))
+		return -EEXIST;
 	return 0;
 }
 
+/* The two sockets of one guest. */
+int
+vsw_guest_spec_check_own(const struct vsw_guest_spec *spec, const char **key,
+			 char why[VSW_WHY_SIZE])
+{
+	*key = "uds-path";
+	if (strcmp(spec->socket, spec->uds_path) != 0 &&
+	    !is_port_path(spec->socket, spec->uds_path))
+		return 0;
+	snprintf(why, VSW_WHY_SIZE, "%s collides with the socket of guest %u; each needs its own",
+		 spec->uds_path, spec->cid);
+	return -EINVAL;
+}
+
 static int
-check_path(const struct vsw_guest_conf *guest, const char *key, const char *path, char *error)
+check_path(const char *path, enum vsw_conf_paths when, char *why)
 {
 	char copy[PATH_MAX];
 	const char *folder;
@@ -55,39 +118,95 @@ check_path(const struct vsw_guest_conf *guest, const char *key, const char *path
 	strlcpy(copy, path, sizeof(copy));
 	folder = dirname(copy);
 	if (access(folder, W_OK | X_OK) != 0) {
-		snprintf(error, VSW_CONF_ERROR_SIZE,
-			 "--vm guest-cid=%u: %s: no socket can be made in the folder %s (%s); it "
-			 "must exist and be writable",
-			 guest->cid, key, folder, strerror(errno));
+		snprintf(why, VSW_WHY_SIZE,
+			 "no socket can be made in the folder %s (%s); it must exist and be "
+			 "writable",
+			 folder, strerror(errno));
 		return -EINVAL;
 	}
 	rc = vsw_socket_path_state(path);
-	if (rc == -EADDRINUSE)
+	if (rc == -EADDRINUSE && when == VSW_CONF_PATHS_NOW)
 		what = "a live process has its socket there; stop it or choose another path";
 	else if (rc == -EEXIST)
 		what = "it exists and is not a socket; remove it or choose another path";
-	else if (rc < 0)
+	else if (rc < 0 && rc != -EADDRINUSE && rc != -EACCES)
 		what = strerror(-rc);
 	if (what == NULL)
 		return 0;
-	snprintf(error, VSW_CONF_ERROR_SIZE, "--vm guest-cid=%u: %s: %s cannot be used, %s",
-		 guest->cid, key, path, what);
+	snprintf(why, VSW_WHY_SIZE, "%s cannot be used, %s", path, what);
+	return -EINVAL;
+}
+
+int
+vsw_guest_spec_check_paths(const struct vsw_guest_spec *spec, enum vsw_conf_paths when,
+			   const char **key, char why[VSW_WHY_SIZE])
+{
+	/* As a client vswd makes nothing at `socket`. */
+	for (unsigned int i = spec->client ? 1 : 0; i < 2; i++) {
+		const char *path = path_of(spec, i, key);
+
+		if (check_path(path, when, why) != 0)
+			return -EINVAL;
+	}
+	return 0;
+}
+
+void
+vsw_conf_say(const struct vsw_conf *conf, const struct vsw_conf_guest *guest, const char *key,
+	     const char *why, char error[VSW_CONF_ERROR_SIZE])
+{
+	const struct vsw_conf_pos *at = &guest->key_at[vsw_guest_spec_find_key(key)];
+	char name[64];
+
+	if (guest->at.line == 0) {
+		snprintf(error, VSW_CONF_ERROR_SIZE, "--vm guest-cid=%u: %s: %s", guest->spec.cid,
+			 key, why);
+		return;
+	}
+	if (at->line == 0)
+		at = &guest->at;
+	snprintf(error, VSW_CONF_ERROR_SIZE, "%.1024s:%u:%u: %s: %s", conf->file, at->line,
+		 at->column, vsw_guest_spec_yaml_key(key, name), why);
+}
+
+static int
+fail(const struct vsw_conf *conf, const struct vsw_conf_guest *guest, const char *key,
+     const char *why, char *error)
+{
+	vsw_conf_say(conf, guest, key, why, error);
 	return -EINVAL;
 }
 
 int
 vsw_conf_check(const struct vsw_conf *conf, char error[VSW_CONF_ERROR_SIZE])
 {
-	for (unsigned int i = 0; i < conf->n_guests; i++) {
-		const struct vsw_guest_conf *guest = &conf->guest[i];
+	char why[VSW_WHY_SIZE];
+	const char *key;
 
-		for (unsigned int j = 0; j <= i; j++) {
-			if (check_pair(&conf->guest[j], guest, error) != 0)
-				return -EINVAL;
+	for (unsigned int i = 0; i < conf->n_guests; i++) {
+		const struct vsw_conf_guest *guest = &conf->guest[i];
+
+		if (vsw_guest_spec_check_own(&guest->spec, &key, why) != 0)
+			return fail(conf, guest, key, why, error);
+		for (unsigned int j = 0; j < i; j++) {
+			if (vsw_guest_spec_conflict(&guest->spec, &conf->guest[j].spec, &key,
+						    why) != 0)
+				return fail(conf, guest, key, why, error);
 		}
-		if (check_path(guest, "socket", guest->socket, error) != 0 ||
-		    check_path(guest, "uds-path", guest->uds_path, error) != 0)
-			return -EINVAL;
+	}
+	return 0;
+}
+
+int
+vsw_conf_check_paths(const struct vsw_conf *conf, enum vsw_conf_paths when,
+		     char error[VSW_CONF_ERROR_SIZE])
+{
+	char why[VSW_WHY_SIZE];
+	const char *key;
+
+	for (unsigned int i = 0; i < conf->n_guests; i++) {
+		if (vsw_guest_spec_check_paths(&conf->guest[i].spec, when, &key, why) != 0)
+			return fail(conf, &conf->guest[i], key, why, error);
 	}
 	return 0;
 }

@@ -1,50 +1,112 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file
- * What the user asked for: the guests, read from `--vm` arguments, and whether that can be.
+ * What the user asked for: the guests and the settings of vswd, read from `--vm` arguments or a
+ * configuration file, and whether that can be.
  *
- * A mistake is told in one sentence that names the argument, the key, what is wrong and what
- * would be right. Nothing here creates anything.
+ * A mistake is told in one sentence that says where it is, what is wrong and what would be
+ * right: "vsw.yaml:7:16: guest_cid: 2 is wrong, a guest has a CID from 3 to 4294967294", or
+ * "--vm guest-cid=2,...: guest-cid: 2 is wrong, ...". Nothing here creates anything.
  *
- * Thread-safety: before the switch runs; one thread.
+ * Thread-safety: any thread, each its own objects; reading a file may block.
  */
 #ifndef VSW_CONF_H
 #define VSW_CONF_H
 
-#include "vsw_guest_conf.h"
+#include <limits.h>
+
+#include "vsw_guest_spec.h"
 #include "vsw_limits.h"
+#include "vsw_loop.h"
 
 /** Room for the sentence about a mistake. */
 #define VSW_CONF_ERROR_SIZE 4096
 
-/** Names of groups in all guests together, and their length with the final NUL. */
-#define VSW_CONF_GROUPS_MAX 4096
-#define VSW_CONF_GROUP_NAME_SIZE 64
+/** Room for EAL arguments, with their NULs. */
+#define VSW_CONF_EAL_SIZE 8192
+
+/** A place in the file, from 1; line 0: it does not come from a file. */
+struct vsw_conf_pos {
+	uint32_t line;
+	uint32_t column;
+};
+
+struct vsw_conf_guest {
+	struct vsw_guest_spec spec;
+	struct vsw_conf_pos at;
+	struct vsw_conf_pos key_at[VSW_GUEST_SPEC_N_KEYS]; /**< of its value; `at` if absent */
+};
 
 struct vsw_conf {
-	unsigned int n_guests;
-	struct vsw_guest_conf guest[VSW_GUESTS_MAX]; /**< ids are their places here */
+	char file[PATH_MAX]; /**< "": the guests come from the command line */
 
-	unsigned int n_groups;
-	char group_name[VSW_CONF_GROUPS_MAX][VSW_CONF_GROUP_NAME_SIZE]; /**< by number */
+	unsigned int n_guests;
+	struct vsw_conf_guest guest[VSW_GUESTS_MAX];
+
+	bool has_idle;
+	enum vsw_idle idle;
+	uint32_t max_guests; /**< 0: not said */
+
+	unsigned int n_eal; /**< arguments for EAL, one behind the other in eal_text */
+	char eal_text[VSW_CONF_EAL_SIZE];
+	size_t eal_len;
 };
 
 /**
- * Add the guest of a `--vm` argument: `key=value,key=value,...`. Keys, each in two
- * spellings: guest-cid (3 if absent), socket, uds-path (both required), tx-buffer-size,
- * queue-size, groups (`a+b`; "default" if absent), hairpin (on, off), lcore.
+ * Add the guest of a `--vm` argument: `key=value,key=value,...`, keys as in vsw_guest_spec.h,
+ * each in two spellings.
  *
  * @param error out: the sentence, when it fails.
  * @return 0 or -EINVAL.
  */
 int vsw_conf_add_vm(struct vsw_conf *conf, const char *arg, char error[VSW_CONF_ERROR_SIZE]);
 
+/** Add a guest that was set key by key; @p origin begins the sentence about a mistake.
+ * @return as above. */
+int vsw_conf_add_guest(struct vsw_conf *conf, const struct vsw_conf_guest *guest,
+		       const char *origin, char error[VSW_CONF_ERROR_SIZE]);
+
+/** Set `idle`, `max-guests`. @param value as the user wrote it. @return 0; -ENOENT: there is no
+ * such setting; -EINVAL with @p why. */
+int vsw_conf_set(struct vsw_conf *conf, const char *key, const char *value, char why[VSW_WHY_SIZE]);
+
 /**
- * Check what only all guests together and the file system can tell: duplicates, folders
- * that are not there or not writable, sockets that are alive.
+ * Read a configuration file into @p conf, an object of zeroes. Keys and examples:
+ * config/vsw.yaml.
  *
- * @return 0 or -EINVAL with @p error.
+ * @return 0; -EINVAL with a sentence that begins with file:line:column; -errno when the file
+ *         cannot be read.
  */
+int vsw_conf_read_file(struct vsw_conf *conf, const char *path, char error[VSW_CONF_ERROR_SIZE]);
+
+/** Check what only all guests together can tell: duplicates. @return 0 or -EINVAL. */
 int vsw_conf_check(const struct vsw_conf *conf, char error[VSW_CONF_ERROR_SIZE]);
+
+/** How strictly paths are looked at. */
+enum vsw_conf_paths {
+	VSW_CONF_PATHS_LATER, /**< vswd may run now and hold them: live sockets are fine */
+	VSW_CONF_PATHS_NOW,   /**< they are about to be used */
+};
+
+/** Check what the file system tells: folders that are not there or not writable, files in the
+ * way, live sockets. @return 0 or -EINVAL. */
+int vsw_conf_check_paths(const struct vsw_conf *conf, enum vsw_conf_paths when,
+			 char error[VSW_CONF_ERROR_SIZE]);
+
+/** Tell a mistake in @p key of @p guest with its place. */
+void vsw_conf_say(const struct vsw_conf *conf, const struct vsw_conf_guest *guest, const char *key,
+		  const char *why, char error[VSW_CONF_ERROR_SIZE]);
+
+/**
+ * The parts of the two above, for guests that come one by one.
+ * @param key out, when it fails: the key of @p spec that @p why is about.
+ * @return 0 or -EINVAL (paths), -EEXIST (conflict: @p other has the CID, name or path).
+ */
+int vsw_guest_spec_conflict(const struct vsw_guest_spec *spec, const struct vsw_guest_spec *other,
+			    const char **key, char why[VSW_WHY_SIZE]);
+int vsw_guest_spec_check_own(const struct vsw_guest_spec *spec, const char **key,
+			     char why[VSW_WHY_SIZE]);
+int vsw_guest_spec_check_paths(const struct vsw_guest_spec *spec, enum vsw_conf_paths when,
+			       const char **key, char why[VSW_WHY_SIZE]);
 
 #endif /* VSW_CONF_H */

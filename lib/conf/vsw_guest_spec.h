@@ -37,9 +37,9 @@ struct vsw_guest_spec {
 	uint32_t cid;             /**< 3 to 4294967294 */
 	char socket[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	char uds_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
-	bool client;             /**< the VMM listens at `socket`, vswd connects */
-	uint32_t tx_buffer_size; /**< receive window per connection, bytes */
-	uint32_t queue_size;     /**< longest ring; 0: what virtio allows */
+	bool client;           /**< the VMM listens at `socket`, vswd connects */
+	uint32_t window_bytes; /**< tx-buffer-size: receive window per connection */
+	uint32_t queue_size;   /**< longest ring; 0: what virtio allows */
 	uint32_t max_connections;
 	uint32_t spill_bytes;
 	bool hairpin;
@@ -57,8 +57,13 @@ struct vsw_guest_spec {
 /** A guest with every default; its paths are empty. */
 void vsw_guest_spec_init(struct vsw_guest_spec *spec);
 
-/** The name of the key that @p key spells ("guest_cid" is "guest-cid"), or NULL. Static. */
-const char *vsw_guest_spec_key(const char *key);
+#define VSW_GUEST_SPEC_N_KEYS 17
+
+/** Number of the key that @p key spells ("guest_cid" is "guest-cid"), or -1. */
+int vsw_guest_spec_find_key(const char *key);
+
+/** The key as it is spelled in YAML and JSON: guest_cid. @return @p name. */
+const char *vsw_guest_spec_yaml_key(const char *key, char name[VSW_NAME_SIZE]);
 
 /** All keys, for messages: "name, guest-cid, socket, ..." Static. */
 const char *vsw_guest_spec_keys(void);

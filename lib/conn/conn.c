@@ -316,8 +316,11 @@ pass_on(struct vsw_conn *conn, enum vsw_pkt_op op)
 uint32_t
 vsw_conn_event(struct vsw_conn *conn, enum vsw_conn_event ev, uint32_t n)
 {
-	if (conn->state == VSW_CONN_CLOSED)
+	if (conn->state == VSW_CONN_CLOSED) {
+		if (ev == VSW_CONN_EV_GUEST_GONE)
+			conn->pending = 0; /* nobody is left to hear the RST */
 		return 0;
+	}
 	switch (ev) {
 	case VSW_CONN_EV_FAR_OPENED:
 		return on_far_opened(conn);

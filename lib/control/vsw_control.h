@@ -39,11 +39,11 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <sys/types.h>
 
 #include "vsw_conf.h"
 #include "vsw_conn_info.h"
-#include "vsw_guest_conf.h"
 #include "vsw_guest_spec.h"
 #include "vsw_loop.h"
 #include "vsw_stats.h"
@@ -146,8 +146,9 @@ struct vsw_request {
 	struct vsw_control_info info;
 
 	/* The control role's. */
-	struct vsw_request *next;
-	uint32_t position;
+	STAILQ_ENTRY(vsw_request) next;
+	struct vsw_conn_scan scan;
+	unsigned int position; /* of a list: the next slot */
 };
 
 /** Hand in a request; `done` is called exactly once. The object is the control role's until
@@ -223,19 +224,29 @@ int vsw_control_set_log_level(struct vsw_control *control, const char *pattern, 
  * Its life; the main program's.
  */
 
+struct vsw_control_setup {
+	struct vsw_loop *loop;        /**< where it runs */
+	struct vsw_loop *vhost;       /**< of the VHOST role */
+	struct vsw_loop *bridge;      /**< of the bridge role */
+	struct vsw_loop *const *poll; /**< of the poll roles, n_poll of them */
+	unsigned int n_poll;
+	unsigned int max_guests;     /**< messages were made for so many */
+	mode_t umask;                /**< the user's, for sockets with VSW_MODE_DEFAULT */
+	const struct vsw_conf *conf; /**< guests to begin with, checked; copied */
+};
+
 /**
- * Create the control role on @p loop. Before the loop runs; the guests come up once it does.
+ * Create the control role on setup->loop. Before the loop runs; the guests come up once it
+ * does.
  *
- * Blocks SIGTERM and SIGINT in the calling thread and takes them from a descriptor: the
- * first one closes down in order (guests are reset, streams flushed within 5 s), a second
- * one ends it at once. When done, or when a guest cannot be brought up, it stops @p loop.
+ * Blocks SIGTERM, SIGINT and SIGHUP in the calling thread and takes them from a descriptor:
+ * SIGHUP reloads; the first of the others closes down in order (guests are reset, streams
+ * flushed within 5 s), a second one ends it at once. When done, or when a guest of the start
+ * cannot be brought up, it stops the loop.
  *
- * @param guests    @p n_guests of them, placed on their loops; kept by reference.
- * @param vhost     the loop of the VHOST role.
  * @return NULL with rte_errno.
  */
-struct vsw_control *vsw_control_create(struct vsw_loop *loop, struct vsw_loop *vhost,
-				       const struct vsw_guest_conf *guests, unsigned int n_guests);
+struct vsw_control *vsw_control_create(const struct vsw_control_setup *setup);
 
 /** Why the loop was stopped: the exit status of the process. */
 int vsw_control_exit_status(const struct vsw_control *control);
@@ -249,9 +260,5 @@ void vsw_control_close(struct vsw_control *control);
 /** Close what is still open and free the role and the guests. After the roles that name guests
  * are destroyed; before the loop is. NULL is allowed. */
 void vsw_control_destroy(struct vsw_control *control);
-
-/** What the control role counted for guest @p guest_id: handshakes. Any thread. */
-const struct vsw_counters *vsw_control_counters(const struct vsw_control *control,
-						uint16_t guest_id);
 
 #endif /* VSW_CONTROL_H */

@@ -55,4 +55,30 @@ struct vsw_conn_page {
 	uint64_t next; /**< `after` of the next page; 0: this was the last */
 };
 
+/**
+ * A page that is being filled, one guest's connections after the other: between the control
+ * role, who owns it, and the poll roles.
+ *
+ * An id is the slot of the guest and a serial number that grows with every connection of its
+ * poll role, so connections are listed by slot, then by age.
+ */
+struct vsw_conn_scan {
+	struct vsw_conn_query query; /**< max: room in page.conn */
+	struct vsw_conn_page page;   /**< next: not 0 when there was no room for more */
+};
+
+#define VSW_CONN_SERIAL_BITS 44
+
+static inline uint64_t
+vsw_conn_id(uint16_t guest_id, uint64_t serial)
+{
+	return (uint64_t)guest_id << VSW_CONN_SERIAL_BITS | serial;
+}
+
+static inline uint16_t
+vsw_conn_id_guest(uint64_t id)
+{
+	return (uint16_t)(id >> VSW_CONN_SERIAL_BITS);
+}
+
 #endif /* VSW_CONN_INFO_H */

@@ -3,8 +3,10 @@
  * @file
  * What every part of the switch knows of a guest: its configuration.
  *
- * Written by the control lcore before the guest is attached, read-only for everybody until
- * the last part has detached it; messages refer to a guest by a pointer to this.
+ * Written by the control lcore, read-only for everybody else; messages refer to a guest by a
+ * pointer to this. What it is and where it lives is fixed from before it is attached until the
+ * last part has detached it. What is marked "may change" is a word each, which the control lcore
+ * stores anew while others read it: they take it as it is when they need it.
  */
 #ifndef VSW_GUEST_CONF_H
 #define VSW_GUEST_CONF_H
@@ -14,10 +16,9 @@
 #include <sys/un.h>
 
 #include "vsw_limits.h"
+#include "vsw_socket_path.h"
 
 struct vsw_loop;
-
-#define VSW_LCORE_ANY (-1)
 
 struct vsw_guest_conf {
 	uint16_t id; /**< slot: 0..VSW_GUESTS_MAX-1, unique among live guests */
@@ -25,17 +26,20 @@ struct vsw_guest_conf {
 	char socket[sizeof(((struct sockaddr_un *)0)->sun_path)];   /**< vhost-user listener */
 	char uds_path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /**< hybrid listener; guest
 								     * port P: <uds_path>_<P> */
+	bool is_client;                  /**< the VMM listens at `socket`, we connect */
+	struct vsw_socket_access access; /**< of both sockets, when they are made */
+
+	/* May change. */
 	uint32_t buf_alloc;  /**< receive window advertised per connection, bytes */
 	uint32_t queue_size; /**< most entries a ring may have; 0: what virtio allows */
 	uint32_t max_conns;
 	uint32_t spill_budget; /**< bytes buffered for slow readers, all connections */
 
-	/** Numbers of its groups, sorted, each once; guests that share one may talk. */
-	uint16_t group[VSW_GROUPS_PER_GUEST_MAX];
+	/* May change; read by the control lcore only, when it makes routes. */
+	uint16_t group[VSW_GROUPS_PER_GUEST_MAX]; /**< sorted numbers, each once; guests that share
+						   * one may talk */
 	uint8_t n_groups;
 	bool hairpin; /**< it may talk to its own CID */
-
-	int32_t lcore; /**< that shall poll it; VSW_LCORE_ANY: the one with the fewest guests */
 
 	/* Who serves the guest; set when it is placed, before it is attached. */
 	struct vsw_loop *poll_loop;

@@ -20,6 +20,8 @@
 
 #include "vsw_limits.h"
 
+struct vsw_conn_scan;
+struct vsw_counters;
 struct vsw_guest_conf;
 struct vsw_loop;
 struct vsw_rings;
@@ -112,8 +114,31 @@ enum vsw_role {
 	 */                                                                                        \
 	X(ATTACH, POLL, "attach")                                                                  \
 	X(ATTACHED, CONTROL, "attached")                                                           \
-	/* vswd is going: reset every connection of `guest`, refuse new ones. Reply DRAINED when   \
-	 * the guest has been told or cannot be. */                                                \
+	/* Forget `guest`: it was drained, its rings are stopped, no route leads to it, the bridge \
+	 * has passed the barrier below. Reply DETACHED when no message of it is out and its       \
+	 * connections are gone: this lcore does not name it any more. */                          \
+	X(DETACH, POLL, "detach")                                                                  \
+	X(DETACHED, CONTROL, "detached")                                                           \
+	/* Keep an account of the streams of `guest`. Reply ACCOUNT_OPEN, result 0 or -errno;      \
+	 * `counters`. */                                                                          \
+	X(OPEN_ACCOUNT, BRIDGE, "open-account")                                                    \
+	X(ACCOUNT_OPEN, CONTROL, "account-open")                                                   \
+	/* Reply PASSED: what was sent to this loop before has been dealt with. */                 \
+	X(BARRIER, BRIDGE, "barrier")                                                              \
+	X(PASSED, CONTROL, "passed")                                                               \
+	/* `guest` was detached. Streams that still flush go on without it. Reply ACCOUNT_CLOSED:  \
+	 * the bridge does not name it any more. */                                                \
+	X(CLOSE_ACCOUNT, BRIDGE, "close-account")                                                  \
+	X(ACCOUNT_CLOSED, CONTROL, "account-closed")                                               \
+	/* Tell of connections of `guest`, as `scan` says. Reply CONNS_LISTED. */                  \
+	X(LIST_CONNS, POLL, "list-conns")                                                          \
+	X(CONNS_LISTED, CONTROL, "conns-listed")                                                   \
+	/* Reset the connection `conn_id` of `guest` at both ends. Reply CONN_CLOSED, result 0 or  \
+	 * -ENOENT. */                                                                             \
+	X(CLOSE_CONN, POLL, "close-conn")                                                          \
+	X(CONN_CLOSED, CONTROL, "conn-closed")                                                     \
+	/* `guest` is going: reset every connection of it, refuse new ones. Reply DRAINED when the \
+	 * guest has been told or cannot be. */                                                    \
 	X(DRAIN, POLL, "drain")                                                                    \
 	X(DRAINED, CONTROL, "drained")                                                             \
 	/* Start the rings of `guest` as in `rings`. From the vhost-user thread, which waits:      \
@@ -131,6 +156,12 @@ enum vsw_role {
 	X(UNLISTEN, VHOST, "unlisten")                                                             \
 	/* The socket is gone, the guest's rings are stopped. */                                   \
 	X(UNLISTENED, CONTROL, "unlistened")                                                       \
+	/* The VMM of `guest` has come or gone, `port`: enum vsw_vmm. Freed by the control role.   \
+	 * None comes after UNLISTENED. */                                                         \
+	X(VMM, CONTROL, "vmm")                                                                     \
+	/* Another thread asks for something, see vsw_control.h: `request`. Freed by the control   \
+	 * role. */                                                                                \
+	X(REQUEST, CONTROL, "request")                                                             \
 	/* Finish within `port` milliseconds: reply QUIET when no stream has bytes left to flush,  \
 	 * or when the time is over. */                                                            \
 	X(FLUSH, BRIDGE, "flush")                                                                  \
@@ -141,6 +172,13 @@ enum vsw_verb {
 	VSW_MSG_TABLE(X)
 #undef X
 		VSW_N_VERBS
+};
+
+/** What a VMM does, in a VMM message. */
+enum vsw_vmm {
+	VSW_VMM_NONE,      /**< there is none */
+	VSW_VMM_CONNECTED, /**< it is there, the guest's rings are stopped */
+	VSW_VMM_RUNNING,   /**< the guest's rings run */
 };
 
 /* Flags of FILLED and NOTICE. */
@@ -194,8 +232,18 @@ struct vsw_msg {
 		};
 		struct {                           /* of requests of the control role */
 			struct vsw_loop *reply_to; /**< its own loop */
-			const struct vsw_routes *routes;
+			union {
+				const struct vsw_routes *routes;
+				/** of the answers to ATTACH and OPEN_ACCOUNT: the receiver's,
+				 * valid until DETACH or CLOSE_ACCOUNT is sent */
+				const struct vsw_counters *counters;
+				struct vsw_conn_scan *scan; /**< the control role's */
+				uint64_t conn_id;
+			};
+			/** of ATTACHED: how many connections there are, like `counters` */
+			const unsigned int *n_conns;
 		};
+		void *request; /* of REQUEST */
 	};
 	struct vsw_msg *next; /**< for whoever holds the message */
 	struct vsw_msg_chain chain[VSW_MSG_SEGS];

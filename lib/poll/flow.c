@@ -36,6 +36,8 @@ flow_new(struct guest *guest)
 	if (flow == NULL)
 		return NULL;
 	flow->guest = guest;
+	flow->serial = guest->poll->next_serial++;
+	flow->born = rte_rdtsc();
 	flow->far_loop = guest->conf->bridge_loop;
 	flow->far_is_done = true;
 	flow->far_is_told = true;

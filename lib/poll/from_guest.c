@@ -173,6 +173,7 @@ take_payload(struct flow *flow, const struct vsw_pkt *pkt, struct vsw_chain *cha
 	vsw_count(&guest->counters, VSW_CTR_FROM_GUEST_BYTES, pkt->len);
 	actions = vsw_conn_input(&flow->conn, pkt);
 	if (actions & VSW_CONN_ACT_DELIVER) {
+		flow->from_guest_bytes += pkt->len;
 		lend(flow, chain, msgs, n_parts);
 	} else {
 		free_all(guest, msgs, n_parts);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The life of a guest on its poll lcore: attached without rings; started and stopped by its
- * VMM any number of times; drained when vswd goes.
+ * VMM any number of times; drained when it or vswd goes; detached when nobody names it any more.
  *
  * A stop is complete when every loan has come back. The bridge returns a loan within its
  * pass, except while the guest's spill budget is used up; a sibling may hold some until it has
@@ -47,7 +47,7 @@ guest_create(struct vsw_poll *poll, const struct vsw_guest_conf *conf)
 		return NULL;
 	}
 	TAILQ_INSERT_TAIL(&poll->guests, guest, entry);
-	__atomic_store_n(&poll->by_id[conf->id], guest, __ATOMIC_RELEASE);
+	poll->by_id[conf->id] = guest;
 	return guest;
 }
 
@@ -264,6 +264,38 @@ is_told(const struct guest *guest)
 	       (guest->n_resets == 0 && TAILQ_EMPTY(&guest->ready));
 }
 
+/*
+ * Gone.
+ */
+
+void
+guest_detach(struct guest *guest, struct vsw_msg *detach)
+{
+	guest->detaching = detach;
+	guest_progress(guest);
+}
+
+/* Nobody will name it any more: every flow has let go of its far end, and every conversation
+ * has come to its end. */
+static bool
+is_alone(const struct guest *guest)
+{
+	return guest->state == GUEST_STOPPED && guest->stopping == NULL &&
+	       guest->draining == NULL && TAILQ_EMPTY(&guest->flows) && guest->n_msgs_out == 0;
+}
+
+static void
+finish_detach(struct guest *guest)
+{
+	struct vsw_msg *detach = guest->detaching;
+	struct vsw_poll *poll = guest->poll;
+
+	TAILQ_REMOVE(&poll->guests, guest, entry);
+	poll->by_id[guest->conf->id] = NULL;
+	guest_destroy(guest);
+	vsw_msg_reply(detach->reply_to, detach, VSW_MSG_DETACHED);
+}
+
 /* Ask for the loans that somebody may hold on to. */
 static void
 recall(struct guest *guest)
@@ -298,4 +330,6 @@ guest_progress(struct guest *guest)
 		guest->draining = NULL;
 		vsw_msg_reply(drain->reply_to, drain, VSW_MSG_DRAINED);
 	}
+	if (guest->detaching != NULL && is_alone(guest))
+		finish_detach(guest);
 }

@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <rte_random.h>
+
 #include "vsw_base.h"
 #include "poll_guest.h"
 
@@ -31,7 +33,7 @@ guest_pass(struct vsw_poll *poll, struct guest *guest)
 	/* Also while a stop waits for loans: those that came back are shown at once. */
 	vsw_virtq_flush(&guest->to_guest);
 	vsw_virtq_flush(&guest->from_guest);
-	if (guest->stopping != NULL || guest->draining != NULL)
+	if (guest->stopping != NULL || guest->draining != NULL || guest->detaching != NULL)
 		guest_progress(guest);
 	return work;
 }
@@ -40,11 +42,13 @@ static unsigned int
 poll_pass(void *ctx)
 {
 	struct vsw_poll *poll = ctx;
-	struct guest *guest;
+	struct guest *guest, *next;
 	unsigned int work = 0;
 
-	TAILQ_FOREACH (guest, &poll->guests, entry)
+	for (guest = TAILQ_FIRST(&poll->guests); guest != NULL; guest = next) {
+		next = TAILQ_NEXT(guest, entry); /* it may be detached */
 		work += guest_pass(poll, guest);
+	}
 	return work;
 }
 
@@ -101,10 +105,20 @@ poll_after_sleep(void *ctx)
 static void
 on_attach(void *ctx, struct vsw_msg *msg)
 {
+	struct guest *guest = guest_create(ctx, msg->guest);
+
+	msg->result = guest != NULL ? 0 : -ENOMEM;
+	msg->counters = guest != NULL ? &guest->counters : NULL;
+	msg->n_conns = guest != NULL ? &guest->n_flows : NULL;
+	vsw_msg_reply(msg->reply_to, msg, VSW_MSG_ATTACHED);
+}
+
+static void
+on_detach(void *ctx, struct vsw_msg *msg)
+{
 	struct vsw_poll *poll = ctx;
 
-	msg->result = guest_create(poll, msg->guest) != NULL ? 0 : -ENOMEM;
-	vsw_msg_reply(msg->reply_to, msg, VSW_MSG_ATTACHED);
+	guest_detach(poll->by_id[msg->guest->id], msg);
 }
 
 static void
@@ -162,6 +176,9 @@ vsw_poll_create(struct vsw_loop *loop)
 		vsw_msg_fn fn;
 	} handlers[] = {
 		{VSW_MSG_ATTACH, on_attach},
+		{VSW_MSG_DETACH, on_detach},
+		{VSW_MSG_LIST_CONNS, list_on_list_conns},
+		{VSW_MSG_CLOSE_CONN, list_on_close_conn},
 		{VSW_MSG_START, on_start},
 		{VSW_MSG_STOP, on_stop},
 		{VSW_MSG_DRAIN, on_drain},
@@ -185,6 +202,8 @@ vsw_poll_create(struct vsw_loop *loop)
 	if (poll == NULL)
 		return NULL;
 	poll->loop = loop;
+	/* Not from 1: ids of another lcore, or of another life of vswd, shall not fit. */
+	poll->next_serial = 1 + (rte_rand() & ((1ull << 40) - 1));
 	TAILQ_INIT(&poll->guests);
 	for (size_t i = 0; i < VSW_ARRAY_SIZE(handlers); i++)
 		vsw_loop_on_msg(loop, handlers[i].verb, handlers[i].fn, poll);
@@ -209,12 +228,4 @@ vsw_poll_destroy(struct vsw_poll *poll)
 		guest_destroy(guest);
 	}
 	free(poll);
-}
-
-const struct vsw_counters *
-vsw_poll_counters(const struct vsw_poll *poll, uint16_t guest_id)
-{
-	const struct guest *guest = __atomic_load_n(&poll->by_id[guest_id], __ATOMIC_ACQUIRE);
-
-	return guest != NULL ? &guest->counters : NULL;
 }

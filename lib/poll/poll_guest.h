@@ -43,6 +43,9 @@
 
 struct guest;
 
+/* Who is named by flows, all of them over, whose sibling has gone. */
+extern const struct vsw_guest_conf nobody;
+
 /* What has become of the far end of a flow. */
 enum link_state {
 	LINK_NONE,    /* there is none: never was, refused, or it has confirmed our CLOSE */
@@ -55,9 +58,13 @@ enum link_state {
 struct flow {
 	struct vsw_conn conn;
 	struct guest *guest;
+	uint64_t serial; /* see vsw_conn_id() */
+	uint64_t born;   /* TSC */
+	uint64_t from_guest_bytes;
+	uint64_t to_guest_bytes;
 
 	/* The far end: a stream at the guest's bridge, or the flow of a sibling. */
-	const struct vsw_guest_conf *sibling; /* NULL: a host stream */
+	const struct vsw_guest_conf *sibling; /* NULL: a host stream; &nobody: has gone */
 	struct vsw_loop *far_loop;
 	void *far; /* its name there */
 	enum link_state link;
@@ -145,9 +152,10 @@ struct guest {
 	bool starved;    /* something waits for a free message: the loop must not sleep */
 	bool is_blocked; /* nothing can be taken from it until a loan or a buffer comes back */
 	bool recalling;  /* RECALL was sent */
-	struct vsw_msg *stopping; /* the STOP that is being carried out */
-	struct vsw_msg *draining; /* the DRAIN */
-	bool drained;             /* no new connections */
+	struct vsw_msg *stopping;  /* the STOP that is being carried out */
+	struct vsw_msg *draining;  /* the DRAIN */
+	struct vsw_msg *detaching; /* the DETACH */
+	bool drained;              /* no new connections */
 };
 
 /* The role. */
@@ -156,6 +164,7 @@ struct vsw_poll {
 	const struct vsw_routes *routes; /* set before the first guest is attached */
 	TAILQ_HEAD(, guest) guests;
 	struct guest *by_id[VSW_GUESTS_MAX];
+	uint64_t next_serial;         /* of a flow */
 	struct vsw_chain_burst burst; /* of whoever pops right now */
 };
 
@@ -165,7 +174,9 @@ void guest_destroy(struct guest *guest);
 int guest_start(struct vsw_poll *poll, struct guest *guest, const struct vsw_rings *rings);
 void guest_stop(struct guest *guest, struct vsw_msg *stop);
 void guest_drain(struct vsw_poll *poll, struct guest *guest, struct vsw_msg *drain);
-/* What is under way, a stop or a drain, may be complete: find out. */
+void guest_detach(struct guest *guest, struct vsw_msg *detach);
+/* What is under way, a stop, a drain or a detach, may be complete: find out. After a detach the
+ * guest is gone. */
 void guest_progress(struct guest *guest);
 /* Queue a RST; there is room (reset_room()). */
 void guest_queue_reset(struct guest *guest, const struct vsw_pkt *rst);
@@ -229,6 +240,10 @@ void sibling_on_close(void *ctx, struct vsw_msg *msg);
 void sibling_on_closed(void *ctx, struct vsw_msg *msg);
 void sibling_on_recall(void *ctx, struct vsw_msg *msg);
 void sibling_on_routes(void *ctx, struct vsw_msg *msg);
+
+/* list.c: what operators ask */
+void list_on_list_conns(void *ctx, struct vsw_msg *msg);
+void list_on_close_conn(void *ctx, struct vsw_msg *msg);
 
 /* from_guest.c: one burst of what the guest sent */
 unsigned int from_guest_pass(struct vsw_poll *poll, struct guest *guest);

@@ -163,6 +163,7 @@ sibling_deliver(struct vsw_poll *poll, struct flow *flow)
 		return false;
 	}
 	vsw_count(&guest->counters, VSW_CTR_TO_GUEST_BYTES, done);
+	flow->to_guest_bytes += done;
 	take(flow, done);
 	if (vsw_backlog_is_empty(&flow->backlog))
 		flow_act(flow, reach_end(flow));
@@ -182,7 +183,8 @@ why_not(const struct vsw_poll *poll, const struct guest *guest, const struct vsw
 	if (guest->n_flows >= guest->conf->max_conns)
 		return VSW_CTR_REFUSED_LIMIT;
 	/* Its lcore may not have heard of new routes yet. */
-	if (vsw_routes_find(poll->routes, guest->conf, msg->peer->cid, &asker) != VSW_ROUTE_OK)
+	if (vsw_routes_find(poll->routes, guest->conf, msg->peer->cid, &asker) != VSW_ROUTE_OK ||
+	    asker != msg->peer)
 		return VSW_CTR_RESET_FORBIDDEN_CID;
 	return -1;
 }
@@ -387,17 +389,33 @@ sibling_recall(struct flow *flow)
 	vsw_msg_send(flow->far_loop, msg);
 }
 
+/* What `sibling` of a flow that is over says: a sibling's, whoever that was. */
+const struct vsw_guest_conf nobody;
+
+static bool
+is_allowed(const struct vsw_poll *poll, const struct flow *flow)
+{
+	const struct vsw_guest_conf *to;
+
+	/* A guest that was replaced by another with its CID is gone, too. */
+	return vsw_routes_find(poll->routes, flow->guest->conf, flow->sibling->cid, &to) ==
+		       VSW_ROUTE_OK &&
+	       to == flow->sibling;
+}
+
+/* Connections that the routes do not allow end, and forget whom they were with: control frees
+ * what it has removed when every poll role has answered. */
 static void
 recheck(struct vsw_poll *poll, struct guest *guest)
 {
-	const struct vsw_guest_conf *to;
 	struct flow *flow, *next;
 
 	for (flow = TAILQ_FIRST(&guest->flows); flow != NULL; flow = next) {
 		next = TAILQ_NEXT(flow, all_entry);
-		if (flow->sibling == NULL || flow->conn.state == VSW_CONN_CLOSED ||
-		    vsw_routes_find(poll->routes, guest->conf, flow->sibling->cid, &to) ==
-			    VSW_ROUTE_OK)
+		if (flow->sibling == NULL || is_allowed(poll, flow))
+			continue;
+		flow->sibling = &nobody;
+		if (flow->conn.state == VSW_CONN_CLOSED)
 			continue;
 		vsw_count(&guest->counters, VSW_CTR_RESET_ROUTES, 1);
 		flow_event(flow, VSW_CONN_EV_ABORT, 0);

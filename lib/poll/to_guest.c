@@ -354,6 +354,7 @@ to_guest_on_filled(void *ctx, struct vsw_msg *msg)
 	adapt(flow, msg->n_chains, n_used);
 	vsw_count(&guest->counters, VSW_CTR_TO_GUEST_PACKETS, n_used);
 	vsw_count(&guest->counters, VSW_CTR_TO_GUEST_BYTES, len);
+	flow->to_guest_bytes += len;
 
 	if (msg->flags & (VSW_MSG_F_DRAINED | VSW_MSG_F_EOF))
 		flow->readable = false;

@@ -15,7 +15,6 @@
 #define VSW_POLL_H
 
 #include "vsw_loop.h"
-#include "vsw_stats.h"
 
 struct vsw_poll;
 
@@ -26,9 +25,5 @@ struct vsw_poll *vsw_poll_create(struct vsw_loop *loop);
 /** Free the role and its guests, whose rings are stopped. The loop must not run any more.
  * NULL is allowed. */
 void vsw_poll_destroy(struct vsw_poll *poll);
-
-/** What was counted for guest @p guest_id, NULL when it is not one of this role's. Any
- * thread, as long as the role exists. */
-const struct vsw_counters *vsw_poll_counters(const struct vsw_poll *poll, uint16_t guest_id);
 
 #endif /* VSW_POLL_H */

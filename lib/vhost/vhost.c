@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The vhost-user side of a guest, on librte_vhost in server mode.
+ * The vhost-user side of a guest, on librte_vhost: as a server, or as a client of a VMM that
+ * listens. A client tries again every second, on a thread of the library's, until the VMM is
+ * there; so a VMM outlives vswd. Everything else is the same.
  *
  * librte_vhost speaks the protocol, maps the memory and tells us when a ring becomes ready
  * or stops. The rings themselves belong to a poll lcore, which takes no lock of the
@@ -69,6 +71,7 @@ enum device_state {
 
 struct device {
 	const struct vsw_guest_conf *guest;
+	struct vsw_loop *control;  /* is told of the VMM */
 	TAILQ_ENTRY(device) entry; /* of `devices` */
 
 	/* Owner: whoever holds the lock, which is held over START and STOP but never over a
@@ -135,6 +138,16 @@ alloc_patiently(enum vsw_verb verb)
 	while ((msg = vsw_msg_alloc(verb)) == NULL)
 		usleep(100);
 	return msg;
+}
+
+static void
+tell_control(const struct device *dev, enum vsw_vmm vmm)
+{
+	struct vsw_msg *msg = alloc_patiently(VSW_MSG_VMM);
+
+	msg->guest = dev->guest;
+	msg->port = vmm;
+	vsw_msg_send(dev->control, msg);
 }
 
 /*
@@ -231,14 +244,18 @@ start_if_ready(struct device *dev)
 		rc = msg->result;
 		vsw_msg_free(msg);
 	}
-	if (rc == 0)
+	if (rc == 0) {
+		/* After a pause it was never told that the guest does not run. */
+		if (dev->state == DEVICE_STOPPED)
+			tell_control(dev, VSW_VMM_RUNNING);
 		dev->state = DEVICE_RUNNING;
-	else if (rc == -EMSGSIZE)
+	} else if (rc == -EMSGSIZE) {
 		VSW_LOG(ERR, "guest %u: a ring is longer than queue-size=%u", dev->guest->cid,
 			dev->guest->queue_size);
-	else
+	} else {
 		VSW_LOG(ERR, "guest %u: cannot use the rings of its VMM: %s", dev->guest->cid,
 			strerror(-rc));
+	}
 }
 
 static void
@@ -263,6 +280,8 @@ stop(struct device *dev, bool end_of_life)
 						 dev->rings.base[q]);
 	}
 	dev->state = end_of_life ? DEVICE_STOPPED : DEVICE_PAUSED;
+	if (end_of_life)
+		tell_control(dev, VSW_VMM_CONNECTED);
 }
 
 /*
@@ -351,6 +370,7 @@ new_connection(int vid)
 	    rte_vhost_extern_callback_register(vid, &extern_ops, NULL) == 0) {
 		set_vid(dev, vid);
 		dev->request = VSW_VHOST_USER_NONE;
+		tell_control(dev, VSW_VMM_CONNECTED);
 		rc = 0;
 	}
 	pthread_mutex_unlock(&dev->lock);
@@ -373,6 +393,7 @@ destroy_connection(int vid)
 	stop(dev, true);
 	memset(dev->ready, 0, sizeof(dev->ready));
 	set_vid(dev, -1);
+	tell_control(dev, VSW_VMM_NONE);
 	pthread_mutex_unlock(&dev->lock);
 	VSW_LOG(INFO, "guest %u: VMM disconnected", dev->guest->cid);
 }
@@ -409,21 +430,24 @@ static const struct rte_vhost_device_ops device_ops = {
  */
 
 static int
-register_socket(const char *path)
+register_socket(const struct vsw_guest_conf *guest)
 {
-	int rc = vsw_socket_path_clear(path);
+	const char *path = guest->socket;
+	int rc = guest->is_client ? 0 : vsw_socket_path_clear(path);
 
 	if (rc != 0)
 		return rc;
-	if (rte_vhost_driver_register(path, 0) != 0)
+	if (rte_vhost_driver_register(path, guest->is_client ? RTE_VHOST_USER_CLIENT : 0) != 0)
 		return -ENOSPC; /* of librte_vhost's table of sockets */
+	rc = -EADDRNOTAVAIL;
 	if (rte_vhost_driver_set_features(path, FEATURES) == 0 &&
 	    rte_vhost_driver_set_protocol_features(path, PROTOCOL_FEATURES) == 0 &&
 	    rte_vhost_driver_callback_register(path, &device_ops) == 0 &&
 	    rte_vhost_driver_start(path) == 0)
-		return 0;
-	rte_vhost_driver_unregister(path);
-	return -EADDRNOTAVAIL;
+		rc = guest->is_client ? 0 : vsw_socket_path_set_access(path, &guest->access);
+	if (rc != 0)
+		rte_vhost_driver_unregister(path);
+	return rc;
 }
 
 static void
@@ -444,13 +468,14 @@ on_listen(void *ctx, struct vsw_msg *msg)
 	msg->result = -ENOMEM;
 	if (dev != NULL) {
 		dev->guest = msg->guest;
+		dev->control = msg->reply_to;
 		dev->vid = -1;
 		pthread_mutex_init(&dev->lock, NULL);
 		pthread_mutex_lock(&devices_lock);
 		TAILQ_INSERT_TAIL(&devices, dev, entry);
 		pthread_mutex_unlock(&devices_lock);
 
-		msg->result = register_socket(dev->guest->socket);
+		msg->result = register_socket(dev->guest);
 		if (msg->result != 0)
 			device_free(dev);
 	}

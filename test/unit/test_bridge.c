@@ -19,6 +19,7 @@
 
 #include "msg_pool.h"
 #include "vsw_bridge.h"
+#include "vsw_stats.h"
 #include "vsw_guest_conf.h"
 
 #define N_MSGS 512
@@ -29,6 +30,7 @@
 static struct {
 	struct vsw_loop *bridge_loop, *poll_loop;
 	struct vsw_bridge *bridge;
+	const struct vsw_counters *counters; /* of the guest's account */
 	struct vsw_guest_conf guest;
 	char dir[32];
 
@@ -74,12 +76,28 @@ on_told(void *ctx, struct vsw_msg *msg)
 	t.told[t.n_told++] = msg;
 }
 
+/* As the control role does; here its loop is the poll role's. */
+static void
+open_account(void)
+{
+	struct vsw_msg *msg = vsw_msg_alloc(VSW_MSG_OPEN_ACCOUNT);
+
+	msg->guest = &t.guest;
+	msg->reply_to = t.poll_loop;
+	vsw_msg_send(t.bridge_loop, msg);
+	vsw_loop_turn(t.bridge_loop);
+	vsw_loop_turn(t.poll_loop);
+	t.counters = t.told[t.n_taken]->counters;
+	vsw_msg_free(t.told[t.n_taken++]);
+}
+
 static int
 setup(void **state)
 {
-	static const enum vsw_verb verbs[] = {VSW_MSG_OPENED, VSW_MSG_INCOMING, VSW_MSG_WROTE,
-					      VSW_MSG_FILLED, VSW_MSG_NOTICE,   VSW_MSG_CLOSED,
-					      VSW_MSG_QUIET,  VSW_MSG_RECALLED};
+	static const enum vsw_verb verbs[] = {
+		VSW_MSG_ACCOUNT_OPEN, VSW_MSG_ACCOUNT_CLOSED, VSW_MSG_OPENED, VSW_MSG_INCOMING,
+		VSW_MSG_WROTE,        VSW_MSG_FILLED,         VSW_MSG_NOTICE, VSW_MSG_CLOSED,
+		VSW_MSG_QUIET,        VSW_MSG_RECALLED};
 
 	memset(&t, 0, sizeof(t));
 	if (vsw_msg_pool_create(N_MSGS) != 0)
@@ -103,7 +121,10 @@ setup(void **state)
 		.bridge_loop = t.bridge_loop,
 	};
 	snprintf(t.guest.uds_path, sizeof(t.guest.uds_path), "%s/vm", t.dir);
-	return t.bridge != NULL ? 0 : -1;
+	if (t.bridge == NULL)
+		return -1;
+	open_account();
+	return t.counters != NULL ? 0 : -1;
 }
 
 static int
@@ -141,7 +162,7 @@ turns(int n)
 static uint64_t
 counter(enum vsw_counter c)
 {
-	return vsw_bridge_counters(t.bridge, t.guest.id)->value[c];
+	return t.counters->value[c];
 }
 
 /* What the poll role is told next must be this. The test frees it. */

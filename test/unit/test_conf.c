@@ -45,24 +45,23 @@ test_vm_takes_both_spellings(void **state)
 					 error),
 			 0);
 	assert_int_equal(conf.n_guests, 2);
-	assert_int_equal(conf.guest[0].cid, 7);
-	assert_string_equal(conf.guest[0].socket, "/a");
-	assert_string_equal(conf.guest[0].uds_path, "/b");
-	assert_int_equal(conf.guest[0].buf_alloc, 32768);
-	assert_int_equal(conf.guest[0].queue_size, 256);
-	assert_int_equal(conf.guest[1].id, 1);
-	assert_int_equal(conf.guest[1].cid, 4294967294u);
-	assert_string_equal(conf.guest[1].uds_path, "/d");
+	assert_int_equal(conf.guest[0].spec.cid, 7);
+	assert_string_equal(conf.guest[0].spec.socket, "/a");
+	assert_string_equal(conf.guest[0].spec.uds_path, "/b");
+	assert_int_equal(conf.guest[0].spec.window_bytes, 32768);
+	assert_int_equal(conf.guest[0].spec.queue_size, 256);
+	assert_int_equal(conf.guest[1].spec.cid, 4294967294u);
+	assert_string_equal(conf.guest[1].spec.uds_path, "/d");
 }
 
 static void
 test_vm_has_defaults(void **state)
 {
 	assert_int_equal(vsw_conf_add_vm(&conf, "socket=/a,uds-path=/b", error), 0);
-	assert_int_equal(conf.guest[0].cid, 3);
-	assert_int_equal(conf.guest[0].buf_alloc, 262144);
-	assert_int_equal(conf.guest[0].queue_size, 0);
-	assert_int_equal(conf.guest[0].max_conns, 4096);
+	assert_int_equal(conf.guest[0].spec.cid, 3);
+	assert_int_equal(conf.guest[0].spec.window_bytes, 262144);
+	assert_int_equal(conf.guest[0].spec.queue_size, 0);
+	assert_int_equal(conf.guest[0].spec.max_connections, 4096);
 }
 
 static void
@@ -114,8 +113,8 @@ test_vm_takes_the_longest_paths(void **state)
 	assert_int_equal(
 		vsw_conf_add_vm(&conf, "socket=/" A90 A10 "123456,uds-path=/" A90 "12345", error),
 		0);
-	assert_int_equal(strlen(conf.guest[0].socket), 107);
-	assert_int_equal(strlen(conf.guest[0].uds_path), 96);
+	assert_int_equal(strlen(conf.guest[0].spec.socket), 107);
+	assert_int_equal(strlen(conf.guest[0].spec.uds_path), 96);
 }
 
 static char dir[] = "/tmp/vsw-test-conf-XXXXXX";
@@ -134,7 +133,11 @@ add(const char *fmt, unsigned int cid, const char *socket_name, const char *uds_
 static void
 expect_check_fails(const char *part)
 {
-	assert_int_equal(vsw_conf_check(&conf, error), -EINVAL);
+	int rc = vsw_conf_check(&conf, error);
+
+	if (rc == 0)
+		rc = vsw_conf_check_paths(&conf, VSW_CONF_PATHS_NOW, error);
+	assert_int_equal(rc, -EINVAL);
 	if (strstr(error, part) == NULL)
 		fail_msg("wanted '...%s...', got '%s'", part, error);
 }

@@ -237,8 +237,10 @@ static const struct row {
 	CLOSE(ALL_OVER, HOST, EV(GUEST_GONE), END_ALONE, 0, GUEST_GONE),
 	CLOSE(ALL_OVER, SIBLING, EV(GUEST_GONE), END, 0, GUEST_GONE),
 
-	/* Nothing after the last. */
-	STAY(ALL_CLOSED, ANY, ALL_PACKETS | ALL_EVENTS, 0, 0),
+	/* Nothing after the last; but a guest that is gone is not told any more. */
+	CLOSE(S(CLOSED_RST), ANY, EV(GUEST_GONE), 0, 0, ABORTED),
+	STAY(S(CLOSED_RST), ANY, ALL_PACKETS | (ALL_EVENTS & ~EV(GUEST_GONE)), 0, 0),
+	STAY(S(CLOSED), ANY, ALL_PACKETS | ALL_EVENTS, 0, 0),
 /* clang-format on */
 #undef RST
 #undef CLOSE

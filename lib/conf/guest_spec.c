@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The keys of a guest: one table, for command line, file and API alike.
+ */
+#include "vsw_guest_spec.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <bsd/stdlib.h>
+#include <bsd/string.h>
+
+#include "vsw_base.h"
+#include "vsw_packet.h"
+
+/* sun_path takes 107 characters; for every guest port "_4294967295" must fit behind it. */
+#define SOCKET_LEN_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
+#define UDS_PATH_LEN_MAX (SOCKET_LEN_MAX - strlen("_4294967295"))
+
+#define DEFAULT_GROUP "default"
+
+void
+vsw_guest_spec_init(struct vsw_guest_spec *spec)
+{
+	*spec = (struct vsw_guest_spec){
+		.cid = VSW_CID_GUEST_MIN,
+		.window_bytes = VSW_BUF_ALLOC_DEFAULT,
+		.max_connections = VSW_CONNS_MAX_DEFAULT,
+		.spill_bytes = VSW_SPILL_BUDGET_DEFAULT,
+		.hairpin = true,
+		.lcore = -1,
+		.socket_mode = VSW_MODE_DEFAULT,
+		.socket_owner = (uid_t)-1,
+		.socket_group = (gid_t)-1,
+	};
+}
+
+/*
+ * Values. @return what would be right; NULL: it is.
+ */
+
+typedef const char *(*set_fn)(struct vsw_guest_spec *spec, const char *value);
+
+static bool
+read_u32(const char *value, long long min, long long max, uint32_t *number)
+{
+	const char *wrong;
+
+	*number = (uint32_t)strtonum(value, min, max, &wrong);
+	return wrong == NULL;
+}
+
+static bool
+read_bool(const char *value, bool *on)
+{
+	static const char *const text[] = {"off", "on", "false", "true", "no", "yes"};
+
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(text); i++) {
+		if (strcasecmp(value, text[i]) == 0) {
+			*on = i % 2 != 0;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Names go into tables, labels of metrics and paths of the API. */
+static bool
+is_name(const char *value)
+{
+	size_t len = strlen(value);
+
+	return len > 0 && len < VSW_NAME_SIZE &&
+	       strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			     "0123456789_.-") == len;
+}
+
+static const char *
+set_name(struct vsw_guest_spec *spec, const char *value)
+{
+	if (!is_name(value) || value[strspn(value, "0123456789")] == '\0')
+		return "a name has 1 to 63 letters, digits, _ . or -, and is not a number";
+	strlcpy(spec->name, value, sizeof(spec->name));
+	return NULL;
+}
+
+static const char *
+set_guest_cid(struct vsw_guest_spec *spec, const char *value)
+{
+	return read_u32(value, VSW_CID_GUEST_MIN, VSW_CID_GUEST_MAX, &spec->cid)
+		       ? NULL
+		       : "a guest has a CID from 3 to 4294967294";
+}
+
+static const char *
+set_socket(struct vsw_guest_spec *spec, const char *value)
+{
+	if (strlen(value) > SOCKET_LEN_MAX)
+		return "the path of a socket has at most 107 characters";
+	strlcpy(spec->socket, value, sizeof(spec->socket));
+	return NULL;
+}
+
+static const char *
+set_uds_path(struct vsw_guest_spec *spec, const char *value)
+{
+	if (strlen(value) > UDS_PATH_LEN_MAX)
+		return "it has at most 96 characters, because _<port> is appended to it";
+	strlcpy(spec->uds_path, value, sizeof(spec->uds_path));
+	return NULL;
+}
+
+static const char *
+set_client(struct vsw_guest_spec *spec, const char *value)
+{
+	return read_bool(value, &spec->client) ? NULL : "it is on or off";
+}
+
+static const char *
+set_tx_buffer_size(struct vsw_guest_spec *spec, const char *value)
+{
+	return read_u32(value, 1, 1 << 30, &spec->window_bytes)
+		       ? NULL
+		       : "it is a number of bytes from 1 to 1073741824";
+}
+
+static const char *
+set_queue_size(struct vsw_guest_spec *spec, const char *value)
+{
+	if (read_u32(value, 1, 32768, &spec->queue_size) &&
+	    (spec->queue_size & (spec->queue_size - 1)) == 0)
+		return NULL;
+	return "it is a power of two from 1 to 32768";
+}
+
+/* Keep them sorted, each once. */
+static const char *
+join_group(struct vsw_guest_spec *spec, const char *name)
+{
+	unsigned int i = 0;
+	int order = 1;
+
+	if (name[0] == '\0')
+		return "a name is empty; it is a list as in blue+green";
+	if (strlen(name) >= VSW_NAME_SIZE)
+		return "a group's name has at most 63 characters";
+	while (i < spec->n_groups && (order = strcmp(spec->group[i], name)) < 0)
+		i++;
+	if (i < spec->n_groups && order == 0)
+		return NULL;
+	if (spec->n_groups == VSW_GROUPS_PER_GUEST_MAX)
+		return "a guest has at most 16 groups";
+	memmove(spec->group[i + 1], spec->group[i], (spec->n_groups - i) * VSW_NAME_SIZE);
+	memset(spec->group[i], 0, VSW_NAME_SIZE);
+	strlcpy(spec->group[i], name, VSW_NAME_SIZE);
+	spec->n_groups++;
+	return NULL;
+}
+
+static const char *
+set_groups(struct vsw_guest_spec *spec, const char *value)
+{
+	const char *wrong = NULL;
+
+	spec->n_groups = 0;
+	memset(spec->group, 0, sizeof(spec->group));
+	while (wrong == NULL) {
+		char name[VSW_NAME_SIZE + 1];
+		size_t len = strcspn(value, "+");
+
+		/* One that is too long stays too long. */
+		snprintf(name, sizeof(name), "%.*s", (int)len, value);
+		wrong = join_group(spec, name);
+		if (value[len] == '\0')
+			break;
+		value += len + 1;
+	}
+	return wrong;
+}
+
+static const char *
+set_hairpin(struct vsw_guest_spec *spec, const char *value)
+{
+	return read_bool(value, &spec->hairpin) ? NULL : "it is on or off";
+}
+
+static const char *
+set_lcore(struct vsw_guest_spec *spec, const char *value)
+{
+	const char *wrong;
+
+	spec->lcore = (int32_t)strtonum(value, 0, 1023, &wrong);
+	return wrong == NULL ? NULL : "it is the number of a polling lcore";
+}
+
+static const char *
+set_limit_connections(struct vsw_guest_spec *spec, const char *value)
+{
+	return read_u32(value, 1, 1 << 20, &spec->max_connections)
+		       ? NULL
+		       : "it is a number of connections from 1 to 1048576";
+}
+
+static const char *
+set_limit_spill_bytes(struct vsw_guest_spec *spec, const char *value)
+{
+	return read_u32(value, 0, 1 << 30, &spec->spill_bytes)
+		       ? NULL
+		       : "it is a number of bytes from 0 to 1073741824";
+}
+
+static const char *
+set_socket_mode(struct vsw_guest_spec *spec, const char *value)
+{
+	const char *digits = strncasecmp(value, "0o", 2) == 0 ? value + 2 : value;
+	size_t len = strlen(digits);
+
+	if (len < 3 || len > 4 || strspn(digits, "01234567") != len ||
+	    (len == 4 && digits[0] != '0'))
+		return "it is three octal digits as in 660 or 0660";
+	spec->socket_mode = (int32_t)strtol(digits, NULL, 8);
+	return NULL;
+}
+
+static const char *
+set_socket_owner(struct vsw_guest_spec *spec, const char *value)
+{
+	const struct passwd *user;
+
+	if (read_u32(value, 0, UINT32_MAX - 1, &spec->socket_owner))
+		return NULL;
+	user = getpwnam(value);
+	if (user == NULL)
+		return "there is no such user; it is the name or number of one";
+	spec->socket_owner = user->pw_uid;
+	return NULL;
+}
+
+static const char *
+set_socket_group(struct vsw_guest_spec *spec, const char *value)
+{
+	const struct group *group;
+
+	if (read_u32(value, 0, UINT32_MAX - 1, &spec->socket_group))
+		return NULL;
+	group = getgrnam(value);
+	if (group == NULL)
+		return "there is no such group of users; it is the name or number of one";
+	spec->socket_group = group->gr_gid;
+	return NULL;
+}
+
+static const char *
+refuse_forward(struct vsw_guest_spec *spec, const char *value)
+{
+	return "this vswd does not forward to AF_VSOCK sockets of the host; give uds-path "
+	       "instead and join the two by socat, see the guide on migration";
+}
+
+/*
+ * Keys.
+ */
+
+struct key {
+	const char *name;
+	set_fn set;
+	bool is_refused; /* a key of others that we know and do not serve */
+};
+
+static const struct key keys[] = {
+	{"name", set_name},
+	{"guest-cid", set_guest_cid},
+	{"socket", set_socket},
+	{"uds-path", set_uds_path},
+	{"tx-buffer-size", set_tx_buffer_size},
+	{"queue-size", set_queue_size},
+	{"groups", set_groups},
+	{"hairpin", set_hairpin},
+	{"lcore", set_lcore},
+	{"client", set_client},
+	{"socket-mode", set_socket_mode},
+	{"socket-owner", set_socket_owner},
+	{"socket-group", set_socket_group},
+	{"limit-connections", set_limit_connections},
+	{"limit-spill-bytes", set_limit_spill_bytes},
+	{"forward-cid", refuse_forward, true},
+	{"forward-listen", refuse_forward, true},
+};
+
+_Static_assert(VSW_ARRAY_SIZE(keys) == VSW_GUEST_SPEC_N_KEYS, "VSW_GUEST_SPEC_N_KEYS");
+
+/* guest_cid is guest-cid. */
+static bool
+same_key(const char *name, const char *key)
+{
+	for (; *name != '\0'; name++, key++) {
+		if (*name != (*key == '_' ? '-' : *key))
+			return false;
+	}
+	return *key == '\0';
+}
+
+int
+vsw_guest_spec_find_key(const char *key)
+{
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(keys); i++) {
+		if (same_key(keys[i].name, key))
+			return (int)i;
+	}
+	return -1;
+}
+
+const char *
+vsw_guest_spec_key_at(unsigned int i)
+{
+	return i < VSW_ARRAY_SIZE(keys) ? keys[i].name : NULL;
+}
+
+const char *
+vsw_guest_spec_yaml_key(const char *key, char name[VSW_NAME_SIZE])
+{
+	strlcpy(name, key, VSW_NAME_SIZE);
+	for (char *p = name; *p != '\0'; p++) {
+		if (*p == '-')
+			*p = '_';
+	}
+	return name;
+}
+
+const char *
+vsw_guest_spec_keys(void)
+{
+	return "name, guest-cid, socket, uds-path, tx-buffer-size, queue-size, groups, hairpin, "
+	       "lcore, client, socket-mode, socket-owner, socket-group, limit-connections and "
+	       "limit-spill-bytes";
+}
+
+int
+vsw_guest_spec_set(struct vsw_guest_spec *spec, const char *key, const char *value,
+		   char why[VSW_WHY_SIZE])
+{
+	int k = vsw_guest_spec_find_key(key);
+	const char *right;
+
+	if (k < 0) {
+		snprintf(why, VSW_WHY_SIZE, "unknown key '%.64s'; known are %s", key,
+			 vsw_guest_spec_keys());
+		return -ENOENT;
+	}
+	if (value[0] == '\0') {
+		snprintf(why, VSW_WHY_SIZE, "it needs a value");
+		return -EINVAL;
+	}
+	right = keys[k].set(spec, value);
+	if (right == NULL)
+		return 0;
+	if (keys[k].is_refused)
+		snprintf(why, VSW_WHY_SIZE, "%s", right);
+	else
+		snprintf(why, VSW_WHY_SIZE, "%.128s is wrong, %s", value, right);
+	return -EINVAL;
+}
+
+int
+vsw_guest_spec_add_group(struct vsw_guest_spec *spec, const char *group, char why[VSW_WHY_SIZE])
+{
+	const char *right = strchr(group, '+') == NULL ? join_group(spec, group)
+						       : "in a list each group stands alone";
+
+	if (right == NULL)
+		return 0;
+	snprintf(why, VSW_WHY_SIZE, "%.128s is wrong, %s", group, right);
+	return -EINVAL;
+}
+
+int
+vsw_guest_spec_check(struct vsw_guest_spec *spec, const char **key, char why[VSW_WHY_SIZE])
+{
+	*key = spec->socket[0] == '\0' ? "socket" : spec->uds_path[0] == '\0' ? "uds-path" : NULL;
+	if (*key != NULL) {
+		snprintf(why, VSW_WHY_SIZE, "it is missing; it is the path of a socket");
+		return -EINVAL;
+	}
+	if (spec->name[0] == '\0')
+		snprintf(spec->name, sizeof(spec->name), "vm%u", spec->cid);
+	if (spec->n_groups == 0)
+		join_group(spec, DEFAULT_GROUP);
+	return 0;
+}
+
+uint32_t
+vsw_guest_spec_diff(const struct vsw_guest_spec *a, const struct vsw_guest_spec *b)
+{
+	uint32_t diff = 0;
+
+	if (strcmp(a->name, b->name) != 0)
+		diff |= VSW_SPEC_DIFF_NAME;
+	if (a->n_groups != b->n_groups || a->hairpin != b->hairpin ||
+	    memcmp(a->group, b->group, a->n_groups * sizeof(a->group[0])) != 0)
+		diff |= VSW_SPEC_DIFF_ROUTES;
+	if (a->window_bytes != b->window_bytes || a->queue_size != b->queue_size ||
+	    a->max_connections != b->max_connections || a->spill_bytes != b->spill_bytes)
+		diff |= VSW_SPEC_DIFF_LIMITS;
+	if (a->socket_mode != b->socket_mode || a->socket_owner != b->socket_owner ||
+	    a->socket_group != b->socket_group)
+		diff |= VSW_SPEC_DIFF_ACCESS;
+	if (a->cid != b->cid || a->client != b->client || a->lcore != b->lcore ||
+	    strcmp(a->socket, b->socket) != 0 || strcmp(a->uds_path, b->uds_path) != 0)
+		diff |= VSW_SPEC_DIFF_PLACE;
+	return diff;
+}

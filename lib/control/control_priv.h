@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The objects of the control role; private to lib/control. Owner of everything here, but for
+ * what is marked: the control lcore.
+ *
+ *   control.c   the life of the role: start, signals, closing down
+ *   entry.c     a guest, step by step up and down; the routes
+ *   alter.c     what a request that alters guests means, one at a time
+ *   ask.c       what others want to know
+ *   request.c   how they ask: the side of the other threads
+ */
+#ifndef VSW_CONTROL_PRIV_H
+#define VSW_CONTROL_PRIV_H
+
+#include <limits.h>
+#include <pthread.h>
+#include <sys/queue.h>
+
+#include <rte_timer.h>
+
+#include "vsw_control.h"
+#include "vsw_guest_conf.h"
+#include "vsw_handshake.h"
+#include "vsw_route.h"
+
+/* Names of groups in all guests together: no more can be in use. */
+#define GROUPS_MAX (VSW_GUESTS_MAX * VSW_GROUPS_PER_GUEST_MAX)
+
+/* A guest. */
+struct entry {
+	struct vsw_control *control;
+	struct vsw_guest_conf conf; /* what messages name; freed with the entry */
+	struct vsw_guest_spec spec;
+	bool from_config;
+
+	/* Where it is on its way, and which way that is. */
+	bool is_leaving;
+	bool is_failed;   /* it leaves because it could not be brought up */
+	bool is_counted;  /* the alteration under way waits for it */
+	bool is_awaiting; /* an answer to the last step */
+	uint64_t routes;  /* it needs these, or newer ones, everywhere */
+	bool has_account;
+	bool is_attached;
+	bool is_listening;
+	bool is_drained;
+	bool has_passed;                   /* the bridge has passed the barrier */
+	struct vsw_handshakes *handshakes; /* NULL: hosts cannot come (yet, any more) */
+	struct rte_timer drain_timer;
+
+	enum vsw_vmm vmm;
+	struct vsw_counters counters;               /* of the handshakes */
+	const struct vsw_counters *poll_counters;   /* while attached */
+	const struct vsw_counters *bridge_counters; /* while it has an account */
+	const unsigned int *n_conns;                /* while attached */
+};
+
+/* What is being altered. Guests leave first, then others come: they may use the same CIDs and
+ * paths. */
+struct alteration {
+	bool is_under_way;
+	bool is_coming;          /* the second half */
+	struct vsw_request *req; /* NULL: vswd starts */
+	unsigned int n_counted;  /* guests that are waited for */
+	uint64_t routes;         /* ... and routes */
+	struct coming {
+		struct vsw_guest_spec spec;
+		bool from_config;
+	} * coming;
+	unsigned int n_coming;
+	unsigned int n_left, n_came, n_changed; /* for the log */
+	int result;
+	char error[VSW_ERROR_SIZE];
+};
+
+STAILQ_HEAD(request_list, vsw_request);
+
+enum phase {
+	PHASE_UP,    /* coming up, or serving */
+	PHASE_LEAVE, /* closing down: all guests leave */
+	PHASE_FLUSH, /* bridges write out what slow hosts have not taken */
+	PHASE_DONE,
+};
+
+struct vsw_control {
+	struct vsw_loop *loop;
+	struct vsw_loop *vhost;
+	struct vsw_loop *bridge;
+	struct vsw_loop *poll[RTE_MAX_LCORE];
+	unsigned int n_poll;
+	unsigned int max_guests;
+	mode_t umask;
+	char config[PATH_MAX]; /* "": there is none */
+
+	struct vsw_watch signals;
+	enum phase phase;
+	int exit_status;
+	bool is_ready;
+	struct rte_timer phase_timer;
+	struct rte_timer retry_timer; /* a step found no memory */
+
+	struct entry *entry[VSW_GUESTS_MAX];
+	unsigned int n_entries;
+	unsigned int next_slot;
+
+	struct group {
+		char name[VSW_NAME_SIZE];
+		unsigned int n_guests; /* 0: free */
+	} * group;                     /* GROUPS_MAX, by number */
+	unsigned int n_groups;
+
+	/* Numbers of snapshots grow; one is under way at a time. */
+	struct vsw_routes *routes, *old_routes;
+	uint64_t published; /* the last that was sent out */
+	uint64_t routed;    /* all poll lcores use it */
+	bool routes_are_old;
+	unsigned int n_unrouted; /* poll lcores that have not answered */
+
+	struct alteration alter;
+	struct request_list queue;  /* those that alter, in turn */
+	struct request_list asking; /* those that wait for a poll lcore */
+
+	/* Any thread. */
+	unsigned int n_requests; /* that are not answered yet */
+	bool is_closed;
+
+	pthread_t reload_thread;
+	bool has_reload_thread;
+	bool is_reloading; /* the thread clears it at its end */
+};
+
+/* entry.c */
+struct entry *entry_create(struct vsw_control *control, const struct vsw_guest_spec *spec,
+			   bool from_config);
+void entry_free(struct entry *entry);
+/* Take the next step up or down, unless an answer is missing. Ends in alter_on_up(), or in
+ * alter_on_gone(), which frees the entry. */
+void entry_advance(struct entry *entry);
+void entry_advance_all(struct vsw_control *control);
+void entry_leave(struct entry *entry);
+/* What can change under a running guest. @return 0 or -errno; nothing has changed then. */
+int entry_change(struct entry *entry, const struct vsw_guest_spec *spec);
+struct entry *entry_by_cid(struct vsw_control *control, uint32_t cid);
+struct entry *entry_by_who(struct vsw_control *control, const char *who);
+/* Make new routes soon. @return their number. */
+uint64_t routes_renew(struct vsw_control *control);
+void entry_register(struct vsw_control *control);
+/* A message, or NULL after which everything is tried again. */
+struct vsw_msg *control_alloc(struct vsw_control *control, enum vsw_verb verb,
+			      const struct vsw_guest_conf *guest);
+
+/* alter.c */
+void alter_start(struct vsw_control *control, const struct vsw_conf *conf);
+void alter_next(struct vsw_control *control);
+void alter_on_up(struct entry *entry);
+void alter_on_gone(struct entry *entry);
+void alter_on_failed(struct entry *entry, const char *what, int rc);
+void alter_check_end(struct vsw_control *control);
+void alter_abort(struct vsw_control *control);
+bool alter_is_altering(enum vsw_request_verb verb);
+
+/* ask.c */
+void ask(struct vsw_control *control, struct vsw_request *req);
+void ask_abort(struct vsw_control *control);
+void ask_register(struct vsw_control *control);
+
+/* request.c */
+int request_fail(struct vsw_request *req, int rc, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* Hand it back. */
+void request_answer(struct vsw_control *control, struct vsw_request *req);
+
+/* control.c */
+void control_go_down(struct vsw_control *control, int exit_status);
+/* The last guest has left. */
+void control_on_empty(struct vsw_control *control);
+
+#endif /* VSW_CONTROL_PRIV_H */

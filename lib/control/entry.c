@@ -1,0 +1,685 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A guest, step by step. Each step is a message to whoever does it, and its answer brings the
+ * next one, so every guest goes at its own pace and nobody waits. The steps are in the order in
+ * which things may name each other:
+ *
+ * Up:    ROUTES         siblings may ask for it: they are refused, it does not run yet
+ *        OPEN_ACCOUNT   its bridge keeps an account
+ *        ATTACH         its poll lcore owns it
+ *        LISTEN         its VMM may connect
+ *        uds path       hosts may come
+ *
+ * Down:  uds path       no new host
+ *        ROUTES         siblings end their connections with it and forget it; when all poll
+ *                       lcores have answered no PEER_CONNECT to it is on its way any more,
+ *                       that is not in its lcore's inbox already
+ *        DRAIN          its driver is told that its connections are over
+ *        UNLISTEN       its VMM is cut off, its rings are stopped, every loan is back
+ *        BARRIER        hosts that were passed to the bridge (ADOPT) have been passed on to the
+ *                       poll lcore (INCOMING), which refuses them before the next message
+ *        DETACH         its connections have ended on both sides, no message of it is out
+ *        CLOSE_ACCOUNT  what the bridge answered to the last refusals was before this
+ *
+ * After that nobody names it and it is freed. What hosts have not read yet is flushed without
+ * it. A guest may turn back at any step up: it then goes down from where it is.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <rte_cycles.h>
+#include <rte_lcore.h>
+
+#define VSW_LOGTYPE vsw_log_control
+#include "vsw_base.h"
+#include "vsw_log.h"
+#include "control_priv.h"
+
+extern int vsw_log_control;
+
+/* A guest that posts no receive buffers is not told. */
+#define DRAIN_TIMEOUT_MS 500
+
+#define RETRY_MS 1
+
+static void
+on_retry(struct rte_timer *timer, void *arg)
+{
+	struct vsw_control *control = arg;
+
+	if (control->routes_are_old)
+		routes_renew(control);
+	entry_advance_all(control);
+}
+
+static void
+retry_later(struct vsw_control *control)
+{
+	rte_timer_reset_sync(&control->retry_timer, rte_get_timer_hz() / 1000 * RETRY_MS, SINGLE,
+			     rte_lcore_id(), on_retry, control);
+}
+
+struct vsw_msg *
+control_alloc(struct vsw_control *control, enum vsw_verb verb, const struct vsw_guest_conf *guest)
+{
+	struct vsw_msg *msg = vsw_msg_alloc(verb);
+
+	if (msg == NULL) {
+		retry_later(control);
+		return NULL;
+	}
+	msg->guest = guest;
+	msg->reply_to = control->loop;
+	return msg;
+}
+
+/*
+ * Routes.
+ */
+
+static bool
+publish(struct vsw_control *control, struct vsw_msg **msgs)
+{
+	const struct vsw_guest_conf *guest[VSW_GUESTS_MAX];
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < control->n_poll; i++) {
+		msgs[i] = control_alloc(control, VSW_MSG_ROUTES, NULL);
+		if (msgs[i] == NULL)
+			return false;
+	}
+	for (unsigned int i = 0; i < VSW_GUESTS_MAX; i++) {
+		if (control->entry[i] != NULL && !control->entry[i]->is_leaving)
+			guest[n++] = &control->entry[i]->conf;
+	}
+	control->old_routes = control->routes;
+	control->routes = vsw_routes_create(guest, n);
+	if (control->routes == NULL) {
+		control->routes = control->old_routes;
+		retry_later(control);
+		return false;
+	}
+	return true;
+}
+
+uint64_t
+routes_renew(struct vsw_control *control)
+{
+	struct vsw_msg *msgs[RTE_MAX_LCORE] = {NULL};
+
+	control->routes_are_old = true;
+	if (control->n_unrouted > 0)
+		return control->published + 1;
+	if (!publish(control, msgs)) {
+		for (unsigned int i = 0; i < control->n_poll; i++)
+			vsw_msg_free(msgs[i]);
+		return control->published + 1;
+	}
+	control->routes_are_old = false;
+	control->published++;
+	control->n_unrouted = control->n_poll;
+	for (unsigned int i = 0; i < control->n_poll; i++) {
+		msgs[i]->routes = control->routes;
+		vsw_msg_send(control->poll[i], msgs[i]);
+	}
+	return control->published;
+}
+
+static void
+on_routed(void *ctx, struct vsw_msg *msg)
+{
+	struct vsw_control *control = ctx;
+
+	vsw_msg_free(msg);
+	if (--control->n_unrouted > 0)
+		return;
+	vsw_routes_destroy(control->old_routes);
+	control->old_routes = NULL;
+	control->routed = control->published;
+	if (control->routes_are_old)
+		routes_renew(control);
+	entry_advance_all(control);
+	alter_check_end(control);
+}
+
+/*
+ * Groups: routes compare numbers.
+ */
+
+static uint16_t
+group_join(struct vsw_control *control, const char *name)
+{
+	unsigned int number, free = control->n_groups;
+
+	for (number = 0; number < control->n_groups; number++) {
+		if (control->group[number].n_guests == 0)
+			free = number;
+		else if (strcmp(control->group[number].name, name) == 0)
+			break;
+	}
+	if (number == control->n_groups)
+		number = free;
+	if (number == control->n_groups)
+		control->n_groups++;
+	if (control->group[number].n_guests++ == 0)
+		strcpy(control->group[number].name, name);
+	return (uint16_t)number;
+}
+
+static int
+compare_groups(const void *a, const void *b)
+{
+	return *(const uint16_t *)a - *(const uint16_t *)b;
+}
+
+static void
+groups_join(struct entry *entry)
+{
+	struct vsw_guest_conf *conf = &entry->conf;
+
+	conf->n_groups = entry->spec.n_groups;
+	for (unsigned int i = 0; i < conf->n_groups; i++)
+		conf->group[i] = group_join(entry->control, entry->spec.group[i]);
+	qsort(conf->group, conf->n_groups, sizeof(conf->group[0]), compare_groups);
+}
+
+static void
+groups_leave(struct entry *entry)
+{
+	for (unsigned int i = 0; i < entry->conf.n_groups; i++)
+		entry->control->group[entry->conf.group[i]].n_guests--;
+	entry->conf.n_groups = 0;
+}
+
+/*
+ * The object.
+ */
+
+static unsigned int
+n_guests_of(const struct vsw_control *control, const struct vsw_loop *loop)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < VSW_GUESTS_MAX; i++)
+		n += control->entry[i] != NULL && control->entry[i]->conf.poll_loop == loop;
+	return n;
+}
+
+static struct vsw_loop *
+place(const struct vsw_control *control, int32_t lcore)
+{
+	struct vsw_loop *best = NULL;
+	unsigned int n_best = 0;
+
+	for (unsigned int i = 0; i < control->n_poll; i++) {
+		struct vsw_loop *loop = control->poll[i];
+		unsigned int n = n_guests_of(control, loop);
+
+		if (lcore >= 0 && (int32_t)vsw_loop_lcore(loop) == lcore)
+			return loop;
+		if (best == NULL || n < n_best) {
+			best = loop;
+			n_best = n;
+		}
+	}
+	return best;
+}
+
+/* Slots go round, so that what is new is not mistaken for what has just gone. */
+static uint16_t
+free_slot(struct vsw_control *control)
+{
+	unsigned int slot;
+
+	do {
+		slot = control->next_slot++ % VSW_GUESTS_MAX;
+	} while (control->entry[slot] != NULL);
+	return (uint16_t)slot;
+}
+
+static struct vsw_socket_access
+access_of(const struct vsw_control *control, const struct vsw_guest_spec *spec)
+{
+	return (struct vsw_socket_access){
+		.mode = spec->socket_mode == VSW_MODE_DEFAULT ? 0777 & ~control->umask
+							      : (mode_t)spec->socket_mode,
+		.owner = spec->socket_owner,
+		.group = spec->socket_group,
+	};
+}
+
+/* Lcores read these words while they change. */
+static void
+set_word(uint32_t *word, uint32_t value)
+{
+	__atomic_store_n(word, value, __ATOMIC_RELAXED);
+}
+
+static void
+set_limits(struct vsw_guest_conf *conf, const struct vsw_guest_spec *spec)
+{
+	set_word(&conf->buf_alloc, spec->window_bytes);
+	set_word(&conf->queue_size, spec->queue_size);
+	set_word(&conf->max_conns, spec->max_connections);
+	set_word(&conf->spill_budget, spec->spill_bytes);
+}
+
+struct entry *
+entry_create(struct vsw_control *control, const struct vsw_guest_spec *spec, bool from_config)
+{
+	struct entry *entry = calloc(1, sizeof(*entry));
+
+	if (entry == NULL)
+		return NULL;
+	entry->control = control;
+	entry->spec = *spec;
+	entry->from_config = from_config;
+	entry->conf.cid = spec->cid;
+	strcpy(entry->conf.socket, spec->socket);
+	strcpy(entry->conf.uds_path, spec->uds_path);
+	entry->conf.is_client = spec->client;
+	entry->conf.access = access_of(control, spec);
+	entry->conf.hairpin = spec->hairpin;
+	set_limits(&entry->conf, spec);
+	groups_join(entry);
+	entry->conf.poll_loop = place(control, spec->lcore);
+	entry->conf.bridge_loop = control->bridge;
+	rte_timer_init(&entry->drain_timer);
+
+	entry->conf.id = free_slot(control);
+	control->entry[entry->conf.id] = entry;
+	control->n_entries++;
+	return entry;
+}
+
+static void
+stop_listening_for_hosts(struct entry *entry)
+{
+	if (entry->handshakes == NULL)
+		return;
+	vsw_handshakes_destroy(entry->handshakes);
+	entry->handshakes = NULL;
+	unlink(entry->conf.uds_path);
+}
+
+void
+entry_free(struct entry *entry)
+{
+	struct vsw_control *control = entry->control;
+
+	stop_listening_for_hosts(entry);
+	rte_timer_stop_sync(&entry->drain_timer);
+	groups_leave(entry);
+	control->entry[entry->conf.id] = NULL;
+	control->n_entries--;
+	free(entry);
+}
+
+struct entry *
+entry_by_cid(struct vsw_control *control, uint32_t cid)
+{
+	for (unsigned int i = 0; i < VSW_GUESTS_MAX; i++) {
+		if (control->entry[i] != NULL && control->entry[i]->spec.cid == cid)
+			return control->entry[i];
+	}
+	return NULL;
+}
+
+struct entry *
+entry_by_who(struct vsw_control *control, const char *who)
+{
+	char *end;
+	unsigned long long cid = strtoull(who, &end, 10);
+
+	if (who[0] >= '0' && who[0] <= '9' && *end == '\0')
+		return cid <= UINT32_MAX ? entry_by_cid(control, (uint32_t)cid) : NULL;
+	for (unsigned int i = 0; i < VSW_GUESTS_MAX; i++) {
+		if (control->entry[i] != NULL && strcmp(control->entry[i]->spec.name, who) == 0)
+			return control->entry[i];
+	}
+	return NULL;
+}
+
+/*
+ * Hosts.
+ */
+
+/* @return a listening socket at the guest's uds path, or -errno. */
+static int
+listen_for_hosts(const struct vsw_guest_conf *guest)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int fd, rc;
+
+	rc = vsw_socket_path_clear(guest->uds_path);
+	if (rc != 0)
+		return rc;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	memcpy(addr.sun_path, guest->uds_path, sizeof(addr.sun_path));
+	if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) != 0) {
+		rc = -errno;
+		close(fd);
+		return rc;
+	}
+	rc = vsw_socket_path_set_access(guest->uds_path, &guest->access);
+	if (rc == 0 && listen(fd, SOMAXCONN) != 0)
+		rc = -errno;
+	if (rc != 0) {
+		unlink(guest->uds_path);
+		close(fd);
+		return rc;
+	}
+	return fd;
+}
+
+static int
+admit_hosts(struct entry *entry)
+{
+	int fd = listen_for_hosts(&entry->conf);
+
+	if (fd < 0)
+		return fd;
+	entry->handshakes = vsw_handshakes_create(entry->control->loop, &entry->conf, fd,
+						  &entry->counters, VSW_HANDSHAKE_TIMEOUT_MS);
+	if (entry->handshakes != NULL)
+		return 0;
+	unlink(entry->conf.uds_path);
+	return -ENOMEM;
+}
+
+/*
+ * Steps.
+ */
+
+/* Send a step; its answer advances the entry. */
+static void
+step(struct entry *entry, struct vsw_loop *to, enum vsw_verb verb)
+{
+	struct vsw_msg *msg = control_alloc(entry->control, verb, &entry->conf);
+
+	if (msg == NULL)
+		return; /* it is advanced again */
+	entry->is_awaiting = true;
+	vsw_msg_send(to, msg);
+}
+
+static void
+fail(struct entry *entry, const char *what, int rc)
+{
+	entry->is_failed = true;
+	alter_on_failed(entry, what, rc);
+	entry_leave(entry);
+}
+
+static void
+advance_up(struct entry *entry)
+{
+	struct vsw_control *control = entry->control;
+	int rc;
+
+	if (entry->routes > control->routed || entry->handshakes != NULL)
+		return;
+	if (!entry->has_account) {
+		step(entry, control->bridge, VSW_MSG_OPEN_ACCOUNT);
+	} else if (!entry->is_attached) {
+		step(entry, entry->conf.poll_loop, VSW_MSG_ATTACH);
+	} else if (!entry->is_listening) {
+		step(entry, control->vhost, VSW_MSG_LISTEN);
+	} else {
+		rc = admit_hosts(entry);
+		if (rc != 0)
+			fail(entry, entry->conf.uds_path, rc);
+		else
+			alter_on_up(entry);
+	}
+}
+
+/* It is going anyway; UNLISTEN makes an end of it. */
+static void
+on_drain_timeout(struct rte_timer *timer, void *arg)
+{
+	struct entry *entry = arg;
+
+	entry->is_drained = true;
+	entry->is_awaiting = false;
+	entry_advance(entry);
+}
+
+static void
+drain(struct entry *entry)
+{
+	step(entry, entry->conf.poll_loop, VSW_MSG_DRAIN);
+	if (entry->is_awaiting)
+		rte_timer_reset_sync(&entry->drain_timer,
+				     rte_get_timer_hz() / 1000 * DRAIN_TIMEOUT_MS, SINGLE,
+				     rte_lcore_id(), on_drain_timeout, entry);
+}
+
+static void
+advance_down(struct entry *entry)
+{
+	struct vsw_control *control = entry->control;
+
+	if (entry->routes > control->routed)
+		return;
+	if (entry->is_attached && !entry->is_drained) {
+		drain(entry);
+	} else if (entry->is_listening) {
+		step(entry, control->vhost, VSW_MSG_UNLISTEN);
+	} else if (entry->is_attached && !entry->has_passed) {
+		step(entry, control->bridge, VSW_MSG_BARRIER);
+	} else if (entry->is_attached) {
+		entry->poll_counters = NULL;
+		entry->n_conns = NULL;
+		step(entry, entry->conf.poll_loop, VSW_MSG_DETACH);
+	} else if (entry->has_account) {
+		entry->bridge_counters = NULL;
+		step(entry, control->bridge, VSW_MSG_CLOSE_ACCOUNT);
+	} else {
+		alter_on_gone(entry);
+	}
+}
+
+void
+entry_advance(struct entry *entry)
+{
+	if (entry->is_awaiting)
+		return;
+	if (entry->is_leaving)
+		advance_down(entry);
+	else
+		advance_up(entry);
+}
+
+void
+entry_advance_all(struct vsw_control *control)
+{
+	for (unsigned int i = 0; i < VSW_GUESTS_MAX; i++) {
+		if (control->entry[i] != NULL)
+			entry_advance(control->entry[i]);
+	}
+}
+
+void
+entry_leave(struct entry *entry)
+{
+	if (entry->is_leaving)
+		return;
+	entry->is_leaving = true;
+	stop_listening_for_hosts(entry);
+	entry->routes = routes_renew(entry->control);
+}
+
+int
+entry_change(struct entry *entry, const struct vsw_guest_spec *spec)
+{
+	const struct vsw_socket_access access = access_of(entry->control, spec);
+	uint32_t diff = vsw_guest_spec_diff(&entry->spec, spec);
+	int rc = 0;
+
+	if (diff & VSW_SPEC_DIFF_ACCESS) {
+		rc = vsw_socket_path_set_access(entry->conf.uds_path, &access);
+		if (rc == 0 && !entry->conf.is_client)
+			rc = vsw_socket_path_set_access(entry->conf.socket, &access);
+		if (rc != 0) {
+			vsw_socket_path_set_access(entry->conf.uds_path, &entry->conf.access);
+			return rc;
+		}
+		entry->conf.access = access;
+	}
+	entry->spec = *spec;
+	set_limits(&entry->conf, spec);
+	if (diff & VSW_SPEC_DIFF_ROUTES) {
+		groups_leave(entry);
+		groups_join(entry);
+		entry->conf.hairpin = spec->hairpin;
+	}
+	return 0;
+}
+
+/*
+ * Answers.
+ */
+
+static struct entry *
+entry_of(struct vsw_control *control, struct vsw_msg *msg)
+{
+	return control->entry[msg->guest->id];
+}
+
+static void
+on_account_open(void *ctx, struct vsw_msg *msg)
+{
+	struct entry *entry = entry_of(ctx, msg);
+
+	entry->is_awaiting = false;
+	entry->has_account = msg->result == 0;
+	entry->bridge_counters = msg->counters;
+	if (msg->result != 0)
+		fail(entry, "it", msg->result);
+	vsw_msg_free(msg);
+	entry_advance(entry);
+}
+
+static void
+on_attached(void *ctx, struct vsw_msg *msg)
+{
+	struct entry *entry = entry_of(ctx, msg);
+
+	entry->is_awaiting = false;
+	entry->is_attached = msg->result == 0;
+	entry->poll_counters = msg->counters;
+	entry->n_conns = msg->n_conns;
+	if (msg->result != 0)
+		fail(entry, "it", msg->result);
+	vsw_msg_free(msg);
+	entry_advance(entry);
+}
+
+static void
+on_listening(void *ctx, struct vsw_msg *msg)
+{
+	struct entry *entry = entry_of(ctx, msg);
+
+	entry->is_awaiting = false;
+	entry->is_listening = msg->result == 0;
+	if (msg->result != 0)
+		fail(entry, entry->conf.socket, msg->result);
+	vsw_msg_free(msg);
+	entry_advance(entry);
+}
+
+static void
+on_drained(void *ctx, struct vsw_msg *msg)
+{
+	struct entry *entry = entry_of(ctx, msg);
+
+	vsw_msg_free(msg);
+	if (entry->is_drained)
+		return; /* too late, UNLISTEN is under way */
+	rte_timer_stop_sync(&entry->drain_timer);
+	entry->is_drained = true;
+	entry->is_awaiting = false;
+	entry_advance(entry);
+}
+
+static void
+on_unlistened(void *ctx, struct vsw_msg *msg)
+{
+	struct entry *entry = entry_of(ctx, msg);
+
+	vsw_msg_free(msg);
+	entry->is_listening = false;
+	entry->is_awaiting = false;
+	entry_advance(entry);
+}
+
+static void
+on_passed(void *ctx, struct vsw_msg *msg)
+{
+	struct entry *entry = entry_of(ctx, msg);
+
+	vsw_msg_free(msg);
+	entry->has_passed = true;
+	entry->is_awaiting = false;
+	entry_advance(entry);
+}
+
+static void
+on_detached(void *ctx, struct vsw_msg *msg)
+{
+	struct entry *entry = entry_of(ctx, msg);
+
+	vsw_msg_free(msg);
+	entry->is_attached = false;
+	entry->is_awaiting = false;
+	entry_advance(entry);
+}
+
+static void
+on_account_closed(void *ctx, struct vsw_msg *msg)
+{
+	struct entry *entry = entry_of(ctx, msg);
+
+	vsw_msg_free(msg);
+	entry->has_account = false;
+	entry->is_awaiting = false;
+	entry_advance(entry);
+}
+
+static void
+on_vmm(void *ctx, struct vsw_msg *msg)
+{
+	entry_of(ctx, msg)->vmm = (enum vsw_vmm)msg->port;
+	vsw_msg_free(msg);
+}
+
+void
+entry_register(struct vsw_control *control)
+{
+	static const struct {
+		enum vsw_verb verb;
+		vsw_msg_fn fn;
+	} handlers[] = {
+		{VSW_MSG_ACCOUNT_CLOSED, on_account_closed},
+		{VSW_MSG_ACCOUNT_OPEN, on_account_open},
+		{VSW_MSG_ATTACHED, on_attached},
+		{VSW_MSG_DETACHED, on_detached},
+		{VSW_MSG_DRAINED, on_drained},
+		{VSW_MSG_LISTENING, on_listening},
+		{VSW_MSG_PASSED, on_passed},
+		{VSW_MSG_ROUTED, on_routed},
+		{VSW_MSG_UNLISTENED, on_unlistened},
+		{VSW_MSG_VMM, on_vmm},
+	};
+
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(handlers); i++)
+		vsw_loop_on_msg(control->loop, handlers[i].verb, handlers[i].fn, control);
+}
