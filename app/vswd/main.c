@@ -196,9 +196,9 @@ main(int argc, char **argv)
 	options_parse(&vswd.opt, argc, argv);
 	raise_descriptor_limit();
 	set_up_signals();
-	atexit(remove_runtime_dir); /* before EAL's own, so that it runs after them */
 	/* Nobody shall connect to a socket before it has the mode that it is to have. */
 	vswd.umask = umask(077);
+	atexit(remove_runtime_dir); /* before EAL's own, so that it runs after them */
 	if (rte_eal_init(vswd.opt.eal_argc, vswd.opt.eal_argv) < 0)
 		errx(EXIT_FAILURE, "EAL cannot start: %s", rte_strerror(rte_errno));
 	rte_timer_subsystem_init();
