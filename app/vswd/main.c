@@ -28,7 +28,14 @@
 #include "vsw_loop.h"
 #include "vsw_msg.h"
 #include "vsw_poll.h"
+#include "vsw_version.h"
 #include "vsw_vhost.h"
+
+#ifdef VSW_HAS_API
+#include "vsw_api.h"
+#else
+struct vsw_api;
+#endif
 
 /*
  * Messages: for each guest what it may have out at once (128) and a few unanswered ones; and
@@ -44,6 +51,7 @@ struct vswd {
 	struct vsw_poll *poll[RTE_MAX_LCORE];
 	struct vsw_bridge *bridge;
 	struct vsw_control *control;
+	struct vsw_api *api;
 };
 
 /* A host connection costs a descriptor, a guest about ten: take what we may have. */
@@ -151,6 +159,40 @@ create_roles(struct vswd *vswd)
 	create_control(vswd, vhost_loop);
 }
 
+#ifdef VSW_HAS_API
+static void
+create_api(struct vswd *vswd)
+{
+	const struct vsw_conf *conf = &vswd->opt.conf;
+	struct vsw_api_setup setup = {
+		.control = vswd->control,
+		.path = conf->api,
+		.access = {conf->api_mode != 0 ? (mode_t)conf->api_mode : 0600, -1, -1},
+		.config = conf->file[0] != '\0' ? conf->file : NULL,
+	};
+
+	if (conf->api[0] == '\0')
+		return;
+	vswd->api = vsw_api_create(&setup);
+	if (vswd->api == NULL)
+		errx(EXIT_FAILURE, "--api: cannot listen at %s: %s", conf->api,
+		     rte_strerror(rte_errno));
+}
+#else
+static void
+create_api(struct vswd *vswd)
+{
+	if (vswd->opt.conf.api[0] != '\0')
+		errx(EXIT_FAILURE, "--api: this vswd was built without it; it needs libmicrohttpd "
+				   "and jansson");
+}
+
+static void
+vsw_api_destroy(struct vsw_api *api)
+{
+}
+#endif
+
 static int
 run_lcore(void *arg)
 {
@@ -170,6 +212,7 @@ run(struct vswd *vswd)
 	vsw_loop_stop(vswd->loop[lcore]);
 	rte_eal_mp_wait_lcore();
 	vsw_control_close(vswd->control);
+	vsw_api_destroy(vswd->api);
 }
 
 static void
@@ -205,6 +248,7 @@ main(int argc, char **argv)
 
 	create_loops(&vswd);
 	create_roles(&vswd);
+	create_api(&vswd);
 	run(&vswd);
 
 	status = vsw_control_exit_status(vswd.control);
