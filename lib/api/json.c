@@ -59,7 +59,7 @@ json_t *
 json_of_spec(const struct vsw_guest_spec *spec)
 {
 	return json_pack(
-		"{s:s, s:I, s:o, s:o, s:I, s:o, s:o, s:b, s:o, s:b, s:o, s:o, s:o, s:I, s:I}",
+		"{s:s, s:I, s:o, s:o, s:I, s:o, s:o, s:b, s:o, s:b, s:o, s:o, s:o, s:{s:I, s:I}}",
 		"name", spec->name,                                           /**/
 		"guest_cid", (json_int_t)spec->cid,                           /**/
 		"socket", text_of(spec->socket),                              /**/
@@ -73,8 +73,9 @@ json_of_spec(const struct vsw_guest_spec *spec)
 		"socket_mode", mode_of(spec),                                 /**/
 		"socket_owner", number_unless(spec->socket_owner, (uid_t)-1), /**/
 		"socket_group", number_unless(spec->socket_group, (gid_t)-1), /**/
-		"limit_connections", (json_int_t)spec->max_connections,       /**/
-		"limit_spill_bytes", (json_int_t)spec->spill_bytes);
+		"limits",                                                     /**/
+		"connections", (json_int_t)spec->max_connections,             /**/
+		"spill_bytes", (json_int_t)spec->spill_bytes);
 }
 
 json_t *
@@ -132,6 +133,7 @@ json_of_groups(const struct vsw_guest_info *guests, unsigned int n)
 #define IS_NUMBER 2u
 #define IS_BOOL 4u
 #define IS_LIST 8u
+#define IS_OBJECT 16u
 
 static const struct {
 	const char *key;
@@ -151,8 +153,7 @@ static const struct {
 	{"socket_mode", IS_STRING, "a string of octal digits as in \"0660\""},
 	{"socket_owner", IS_STRING | IS_NUMBER, "a user's name or number"},
 	{"socket_group", IS_STRING | IS_NUMBER, "a group's name or number"},
-	{"limit_connections", IS_NUMBER, "a number"},
-	{"limit_spill_bytes", IS_NUMBER, "a number"},
+	{"limits", IS_OBJECT, "an object with connections and spill_bytes"},
 };
 
 static unsigned int
@@ -162,6 +163,7 @@ kind_of(const json_t *value)
 	       : json_is_integer(value) ? IS_NUMBER
 	       : json_is_boolean(value) ? IS_BOOL
 	       : json_is_array(value)   ? IS_LIST
+	       : json_is_object(value)  ? IS_OBJECT
 					: 0;
 }
 
@@ -198,10 +200,10 @@ reset_key(struct vsw_guest_spec *spec, const char *key)
 		spec->socket_owner = def.socket_owner;
 	else if (strcmp(key, "socket_group") == 0)
 		spec->socket_group = def.socket_group;
-	else if (strcmp(key, "limit_connections") == 0)
+	else if (strcmp(key, "limits") == 0) {
 		spec->max_connections = def.max_connections;
-	else
 		spec->spill_bytes = def.spill_bytes;
+	}
 }
 
 static int
@@ -223,6 +225,46 @@ set_groups(struct vsw_guest_spec *spec, const json_t *list, char why[VSW_WHY_SIZ
 }
 
 static int
+set_limits(struct vsw_guest_spec *spec, const json_t *limits, char why[VSW_WHY_SIZE])
+{
+	struct vsw_guest_spec def;
+	const char *name;
+	json_t *value;
+
+	vsw_guest_spec_init(&def);
+	json_object_foreach((json_t *)(uintptr_t)limits, name, value)
+	{
+		bool is_conns = strcmp(name, "connections") == 0;
+		char number[32], reason[VSW_WHY_SIZE];
+
+		if (!is_conns && strcmp(name, "spill_bytes") != 0) {
+			snprintf(why, VSW_WHY_SIZE,
+				 "unknown field '%.64s'; known are connections and spill_bytes",
+				 name);
+			return -EINVAL;
+		}
+		if (json_is_null(value) && is_conns)
+			spec->max_connections = def.max_connections;
+		else if (json_is_null(value))
+			spec->spill_bytes = def.spill_bytes;
+		if (json_is_null(value))
+			continue;
+		if (!json_is_integer(value)) {
+			snprintf(why, VSW_WHY_SIZE, "%s: it is a number", name);
+			return -EINVAL;
+		}
+		snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT,
+			 json_integer_value(value));
+		if (vsw_guest_spec_set(spec, is_conns ? "limit-connections" : "limit-spill-bytes",
+				       number, reason) != 0) {
+			snprintf(why, VSW_WHY_SIZE, "%s: %.256s", name, reason);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static int
 set_key(struct vsw_guest_spec *spec, const char *key, const json_t *value, char why[VSW_WHY_SIZE])
 {
 	char number[32];
@@ -233,6 +275,8 @@ set_key(struct vsw_guest_spec *spec, const char *key, const json_t *value, char 
 	}
 	if (json_is_array(value))
 		return set_groups(spec, value, why);
+	if (json_is_object(value))
+		return set_limits(spec, value, why);
 	if (json_is_string(value))
 		return vsw_guest_spec_set(spec, key, json_string_value(value), why);
 	if (json_is_boolean(value))
