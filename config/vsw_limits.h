@@ -48,6 +48,10 @@
 /* Bytes one guest may have spilled in the switch, all its connections together. */
 #define VSW_SPILL_BUDGET_DEFAULT (16u << 20)
 
+/* Messages with loans of what one guest sends. They come from a pool that all guests share,
+ * so this is also the default. */
+#define VSW_LOANS_MAX 64
+
 /* A guest or host that does not answer a connection request: 2 s, as Linux connect(). */
 #define VSW_REQUEST_TIMEOUT_MS 2000
 
@@ -58,9 +62,9 @@
 /* A host reader that takes nothing of what a closed connection left behind. */
 #define VSW_FLUSH_TIMEOUT_MS 30000
 
-/* Hosts that have not finished their CONNECT line: how many per guest, for how long. A
- * person may be typing. */
-#define VSW_HANDSHAKES_MAX 64
+/* Hosts that have not finished their CONNECT line: how many per guest unless its limit says
+ * otherwise, for how long. A person may be typing. */
+#define VSW_HANDSHAKES_MAX_DEFAULT 64
 #define VSW_HANDSHAKE_TIMEOUT_MS 60000
 
 /* The whole CONNECT line with its newline, as in Firecracker. */

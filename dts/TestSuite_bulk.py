@@ -7,7 +7,7 @@ import re
 import threading
 
 from framework import host
-from framework.matrix import each_kind, each_layout
+from framework.matrix import each_kind, each_setup
 
 MIB = 1 << 20
 # QEMU's guests are some ten times slower.
@@ -20,8 +20,7 @@ def hash_in(output):
     return found[0]
 
 
-@each_layout
-@each_kind
+@each_setup
 def test_host_to_guest(guest):
     """
     Steps: the guest listens and hashes what it gets; the host sends random data and closes.
@@ -35,8 +34,7 @@ def test_host_to_guest(guest):
     assert hash_in(receiver.output) == hashlib.sha256(data).hexdigest()
 
 
-@each_layout
-@each_kind
+@each_setup
 def test_guest_to_host(lab, guest):
     """
     Steps: the guest hashes random data and sends it to the host.
@@ -67,8 +65,7 @@ def test_both_ways_at_once(guest):
     assert received == (hashlib.sha256(data).hexdigest(), len(data))
 
 
-@each_layout
-@each_kind
+@each_setup
 def test_slow_host_holds_up_nobody(lab, guest):
     """
     Steps: a guest's sender has filled all there is between it and a host that does not read;

@@ -98,8 +98,12 @@ def test_end_of_the_guest(lab, guest):
     Verify: vsw connect ends.
     """
     guest.listen(7, "SYSTEM:'echo hello; cat'")
-    with subprocess.Popen([VSW, "connect", guest.vm.uds, "7"],
-                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as client:
-        assert client.stdout.readline() == b"hello\n"
+    stdin, held_open = os.pipe()
+    client = lab.run("vsw", [VSW, "connect", guest.vm.uds, "7"], stdin=stdin)
+    try:
+        client.wait_for_output("hello")
         guest.kill()
-        assert client.wait(DEADLINE) in (OK, BROKEN)
+        assert client.wait() in (OK, BROKEN)
+    finally:
+        os.close(stdin)
+        os.close(held_open)

@@ -5,7 +5,7 @@ import contextlib
 import os
 
 from framework import host
-from framework.matrix import each_setup
+from framework.matrix import each_kind, each_setup
 
 N = 50
 SIZE = 20000
@@ -52,7 +52,7 @@ def test_guest_to_host(lab, guest):
     assert clients.lines.count("same") == N, clients.output
 
 
-@each_setup
+@each_kind
 def test_one_after_the_other(guest):
     """
     Steps: 100 connections to the guest, one after the other.

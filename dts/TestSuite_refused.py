@@ -6,7 +6,7 @@ import time
 import pytest
 
 from framework import host
-from framework.matrix import each_setup
+from framework.matrix import each_layout, each_setup
 
 AT_ONCE = 1.5
 N_TRIES = 3
@@ -54,7 +54,7 @@ def test_guest_to_host(lab, guest):
         assert fastest(refused) < AT_ONCE, f"port {port}"
 
 
-@each_setup
+@each_layout
 def test_listener_that_comes_and_goes(lab, guest):
     """
     Steps: the guest connects before the host listens, while it does, after it did.

@@ -9,6 +9,7 @@
  */
 #include <err.h>
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,9 +26,11 @@
 #include "options.h"
 #include "vsw_bridge.h"
 #include "vsw_control.h"
+#include "vsw_guard.h"
 #include "vsw_loop.h"
 #include "vsw_msg.h"
 #include "vsw_poll.h"
+#include "vsw_quota.h"
 #include "vsw_version.h"
 #include "vsw_vhost.h"
 
@@ -44,6 +47,13 @@ struct vsw_api;
 #define MSGS_BASE 4096
 #define MSGS_PER_GUEST 144
 
+/* Descriptors: of the process (EAL, loops, a few spare); of a guest, its two listeners, its
+ * VMM's connections, and what the VMM hands over: 3 rings, 8 regions, a channel; and how many
+ * connections a guest should be able to have. */
+#define FDS_BASE 64
+#define FDS_PER_GUEST 24
+#define CONNS_COMFORT 128
+
 struct vswd {
 	struct options opt;
 	mode_t umask;
@@ -55,15 +65,35 @@ struct vswd {
 };
 
 /* A host connection costs a descriptor, a guest about ten: take what we may have. */
-static void
+static unsigned int
 raise_descriptor_limit(void)
 {
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-		return;
+		err(EXIT_FAILURE, "getrlimit");
 	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
+	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+		getrlimit(RLIMIT_NOFILE, &limit);
+	return limit.rlim_cur < INT_MAX ? (unsigned int)limit.rlim_cur : INT_MAX;
+}
+
+/* Connections of hosts get what the guests' devices do not need. */
+static void
+divide_descriptors(unsigned int n_guests)
+{
+	unsigned int limit = raise_descriptor_limit();
+	unsigned int kept = FDS_BASE + FDS_PER_GUEST * n_guests;
+
+	if (limit < kept + FDS_PER_GUEST * n_guests)
+		errx(EXIT_FAILURE,
+		     "%u descriptors (ulimit -Hn) are too few for %u guests; allow at least %u",
+		     limit, n_guests, kept + CONNS_COMFORT * n_guests);
+	if (limit < kept + CONNS_COMFORT * n_guests)
+		warnx("%u descriptors (ulimit -Hn) are few for %u guests: only %u host connections "
+		      "in all; allow %u or more",
+		      limit, n_guests, limit - kept, kept + CONNS_COMFORT * n_guests);
+	vsw_quota_init(limit - kept, n_guests);
 }
 
 /* EAL leaves the folder that it made for this process; there would be one more with every
@@ -237,7 +267,7 @@ main(int argc, char **argv)
 	int status;
 
 	options_parse(&vswd.opt, argc, argv);
-	raise_descriptor_limit();
+	divide_descriptors(options_max_guests(&vswd.opt));
 	set_up_signals();
 	/* Nobody shall connect to a socket before it has the mode that it is to have. */
 	vswd.umask = umask(077);
@@ -245,6 +275,8 @@ main(int argc, char **argv)
 	if (rte_eal_init(vswd.opt.eal_argc, vswd.opt.eal_argv) < 0)
 		errx(EXIT_FAILURE, "EAL cannot start: %s", rte_strerror(rte_errno));
 	rte_timer_subsystem_init();
+	if (vsw_guard_install() != 0)
+		err(EXIT_FAILURE, "SIGBUS handler");
 
 	create_loops(&vswd);
 	create_roles(&vswd);

@@ -72,6 +72,8 @@ static const char help[] =
 	"    hairpin=on|off       the guest reaches its own CID (default on)\n"
 	"    lcore=N              poll it on this lcore (default: the one with fewest guests)\n"
 	"    limit-connections=N  live connections (default 4096)\n"
+	"    limit-handshakes=N   hosts that have not finished their line (default 64)\n"
+	"    limit-loans=N        buffers of it that slow hosts may hold (default 64)\n"
 	"    limit-spill-bytes=N  bytes buffered for slow readers (default 16777216)\n"
 	"    socket-mode=MODE     of both sockets, octal (default: 777 without the umask)\n"
 	"    socket-owner=USER    and socket-group=GROUP, by name or number\n"
@@ -403,8 +405,9 @@ options_parse(struct options *opt, int argc, char **argv)
 	opt->conf.idle = VSW_IDLE_ADAPTIVE;
 	argv[split] = argv[0];
 	add_eal(opt, "%s", argv[0]);
-	/* librte_vhost tells of every message at INFO. First, so that the user's win. */
-	add_eal(opt, "--log-level=lib.vhost.*:warning");
+	/* librte_vhost tells of every message at INFO, and of what a VMM does wrong without limit.
+	 * First, so that the user's win. */
+	add_eal(opt, "--log-level=lib.vhost.*:critical");
 	add_eal(opt, "--log-level=lib.eal:warning");
 	add_eal(opt, "--log-level=lib.telemetry:error");
 	parse_ours(opt, argc - split, argv + split);

@@ -12,7 +12,7 @@ from .wait import DEADLINE, Changing, WaitedInVain
 
 
 class Process:
-    """Runs at once. What it prints is kept, in memory and in log_path; it gets no input."""
+    """Runs at once. What it prints is kept, in memory and in log_path; it gets no input, unless told."""
 
     def __init__(self, name, argv, log_path, **popen_options):
         self.name = name
@@ -23,8 +23,8 @@ class Process:
         self._log.write(("$ " + " ".join(map(str, argv)) + "\n").encode())
         # A group of its own: User-Mode Linux's processes are our processes.
         self._popen = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            start_new_session=True, **popen_options)
+            argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+            **{"stdin": subprocess.DEVNULL, **popen_options})
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 

@@ -19,6 +19,7 @@
 #include <rte_lcore.h>
 
 #include "vsw_base.h"
+#include "vsw_quota.h"
 #include "vsw_socket_close.h"
 #include "stream.h"
 
@@ -63,6 +64,7 @@ stream_create(struct vsw_bridge *bridge, const struct vsw_guest_conf *guest, int
 	stream->watch = (struct vsw_watch){.fn = on_stream_event, .fd = fd};
 	stream->bridge = bridge;
 	stream->guest = guest;
+	stream->guest_id = guest->id;
 	stream->account = bridge->by_id[guest->id];
 	vsw_backlog_init(&stream->backlog);
 	rte_timer_init(&stream->flush_timer);
@@ -105,6 +107,7 @@ stream_destroy(struct vsw_bridge *bridge, struct vsw_stream *stream)
 		close(stream->watch.fd);
 	account->spilled -= stream->backlog.spill.len;
 	vsw_spill_fini(&stream->backlog.spill);
+	vsw_quota_give(stream->guest_id);
 	free(stream);
 	account_settle(bridge, account);
 }
@@ -211,7 +214,7 @@ bridge_before_sleep(void *ctx)
 
 /* @return a connected socket or -errno. AF_UNIX connects at once or not at all. */
 static int
-connect_to_host(const struct vsw_guest_conf *guest, uint32_t port)
+connect_socket(const struct vsw_guest_conf *guest, uint32_t port)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	int fd, rc;
@@ -230,18 +233,35 @@ connect_to_host(const struct vsw_guest_conf *guest, uint32_t port)
 	return fd;
 }
 
+/* Within the guest's share of descriptors. */
+static int
+connect_to_host(struct vsw_bridge *bridge, const struct vsw_guest_conf *guest, uint32_t port)
+{
+	int fd;
+
+	if (!vsw_quota_take(guest->id)) {
+		vsw_count(&bridge->by_id[guest->id]->counters, VSW_CTR_REFUSED_DESCRIPTORS, 1);
+		return -EMFILE;
+	}
+	fd = connect_socket(guest, port);
+	if (fd < 0)
+		vsw_quota_give(guest->id);
+	return fd;
+}
+
 static void
 on_connect(void *ctx, struct vsw_msg *msg)
 {
 	struct vsw_bridge *bridge = ctx;
 	struct vsw_stream *stream = NULL;
-	int fd = connect_to_host(msg->guest, msg->port);
+	int fd = connect_to_host(bridge, msg->guest, msg->port);
 
 	msg->result = fd < 0 ? fd : 0;
 	if (fd >= 0) {
 		stream = stream_create(bridge, msg->guest, fd);
 		if (stream == NULL) {
 			close(fd);
+			vsw_quota_give(msg->guest->id);
 			msg->result = -ENOMEM;
 		} else {
 			stream->conn = msg->conn;
@@ -258,6 +278,7 @@ on_adopt(void *ctx, struct vsw_msg *msg)
 
 	if (stream == NULL) {
 		close(msg->fd);
+		vsw_quota_give(msg->guest->id);
 		vsw_msg_free(msg);
 		return;
 	}

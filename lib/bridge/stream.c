@@ -23,6 +23,8 @@
  * Output. The socket is written until it says EAGAIN, never less: only then an edge for its
  * room is certain, and only then a host that shut its read side in the middle is noticed.
  *
+ * Guest memory that its VMM has cut off is EFAULT here, not SIGBUS: the guest is given up.
+ *
  * Descriptors that a host application sends along (SCM_RIGHTS) are closed by the kernel,
  * because nobody here offers a control buffer.
  */
@@ -34,6 +36,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "vsw_guard.h"
 #include "vsw_iov.h"
 
 static ssize_t
@@ -118,6 +121,8 @@ write_backlog(struct vsw_stream *stream)
 		ssize_t len = send_iov(stream->watch.fd, iov, n);
 
 		if (len < 0) {
+			if (errno == EFAULT)
+				vsw_guard_lose(stream->guest_id);
 			if (errno != EAGAIN)
 				die(stream, errno);
 			return false;
@@ -201,6 +206,8 @@ vsw_stream_read(struct vsw_stream *stream, struct vsw_msg *msg)
 		len = recvmsg(stream->watch.fd, &hdr, MSG_DONTWAIT);
 	} while (len < 0 && errno == EINTR);
 
+	if (len < 0 && errno == EFAULT)
+		vsw_guard_lose(stream->guest_id);
 	msg->len = len > 0 ? (uint32_t)len : 0;
 	msg->flags = 0;
 	if (len < 0 && errno == EAGAIN)

@@ -30,6 +30,7 @@ struct vsw_stream {
 	struct vsw_bridge *bridge;
 	const struct vsw_guest_conf *guest; /* NULL: it has gone, the stream only flushes */
 	struct vsw_bridge_guest *account;
+	uint16_t guest_id;
 	void *conn; /* the poll role's; NULL: nobody is to be told anything */
 
 	struct vsw_backlog backlog; /* what the host has not taken */

@@ -51,7 +51,7 @@ vsw_conf_add_guest(struct vsw_conf *conf, const struct vsw_conf_guest *guest, co
 
 	if (conf->n_guests == VSW_GUESTS_MAX) {
 		snprintf(error, VSW_CONF_ERROR_SIZE,
-			 "%s: one vswd serves at most %u guests; start another one", origin,
+			 "%s: one vswd serves at most %d guests; start another one", origin,
 			 VSW_GUESTS_MAX);
 		return -EINVAL;
 	}

@@ -76,6 +76,15 @@ kind_of(const yaml_node_t *node)
 						 : "a value";
 }
 
+/* It should be a value. */
+static int
+refuse(struct reader *r, const yaml_node_t *node, const char *key)
+{
+	if (node->type == YAML_SCALAR_NODE)
+		return fail(r, &node->start_mark, "%.64s: there is a NUL character in it", key);
+	return fail(r, &node->start_mark, "%.64s: it is a value, not %s", key, kind_of(node));
+}
+
 /*
  * Mappings: each key once, each told to a function.
  */
@@ -141,8 +150,7 @@ set_key(struct reader *r, struct vsw_conf_guest *guest, const char *name, const 
 	int k = vsw_guest_spec_find_key(name);
 
 	if (text == NULL)
-		return fail(r, &value->start_mark, "%.64s: it is a value, not %s", key,
-			    kind_of(value));
+		return refuse(r, value, key);
 	if (vsw_guest_spec_set(&guest->spec, name, text, why) != 0)
 		return fail(r, &value->start_mark, "%.64s: %s", key, why);
 	guest->key_at[k] = pos_of(&value->start_mark);
@@ -178,7 +186,9 @@ on_limit(struct reader *r, void *ctx, const char *key, const yaml_node_t *key_no
 	snprintf(name, sizeof(name), "limit-%.50s", key);
 	if (vsw_guest_spec_find_key(name) < 0)
 		return fail(r, &key_node->start_mark,
-			    "unknown limit '%.64s'; known are connections and spill_bytes", key);
+			    "unknown limit '%.64s'; known are connections, handshakes, spill_bytes "
+			    "and loans",
+			    key);
 	return set_key(r, ctx, name, key, value);
 }
 
@@ -274,7 +284,7 @@ read_eal(struct reader *r, const yaml_node_t *list)
 			return fail(r, &node->start_mark, "eal: it ends without --");
 		if (conf->eal_len + strlen(text) + 1 > sizeof(conf->eal_text))
 			return fail(r, &node->start_mark, "eal: the arguments are too long");
-		strcpy(conf->eal_text + conf->eal_len, text);
+		memcpy(conf->eal_text + conf->eal_len, text, strlen(text) + 1);
 		conf->eal_len += strlen(text) + 1;
 		conf->n_eal++;
 	}
@@ -297,6 +307,8 @@ on_top_key(struct reader *r, void *ctx, const char *key, const yaml_node_t *key_
 	if (strcmp(key, "eal") == 0)
 		return read_eal(r, value);
 	rc = vsw_conf_set(r->conf, key, text != NULL ? text : "", why);
+	if (rc == -EINVAL && text == NULL)
+		return refuse(r, value, key);
 	if (rc == -ENOENT)
 		return fail(r, &key_node->start_mark,
 			    "unknown key '%.64s'; known are vms, eal, idle, max_guests, api and "

@@ -31,6 +31,8 @@ vsw_guest_spec_init(struct vsw_guest_spec *spec)
 		.cid = VSW_CID_GUEST_MIN,
 		.window_bytes = VSW_BUF_ALLOC_DEFAULT,
 		.max_connections = VSW_CONNS_MAX_DEFAULT,
+		.max_handshakes = VSW_HANDSHAKES_MAX_DEFAULT,
+		.max_loans = VSW_LOANS_MAX,
 		.spill_bytes = VSW_SPILL_BUDGET_DEFAULT,
 		.hairpin = true,
 		.lcore = -1,
@@ -207,6 +209,22 @@ set_limit_connections(struct vsw_guest_spec *spec, const char *value)
 }
 
 static const char *
+set_limit_handshakes(struct vsw_guest_spec *spec, const char *value)
+{
+	return read_u32(value, 1, 1 << 20, &spec->max_handshakes)
+		       ? NULL
+		       : "it is a number of hosts from 1 to 1048576";
+}
+
+static const char *
+set_limit_loans(struct vsw_guest_spec *spec, const char *value)
+{
+	return read_u32(value, 1, VSW_LOANS_MAX, &spec->max_loans)
+		       ? NULL
+		       : "it is a number of buffers from 1 to 64";
+}
+
+static const char *
 set_limit_spill_bytes(struct vsw_guest_spec *spec, const char *value)
 {
 	return read_u32(value, 0, 1 << 30, &spec->spill_bytes)
@@ -287,7 +305,9 @@ static const struct key keys[] = {
 	{"socket-owner", set_socket_owner},
 	{"socket-group", set_socket_group},
 	{"limit-connections", set_limit_connections},
+	{"limit-handshakes", set_limit_handshakes},
 	{"limit-spill-bytes", set_limit_spill_bytes},
+	{"limit-loans", set_limit_loans},
 	{"forward-cid", refuse_forward, true},
 	{"forward-listen", refuse_forward, true},
 };
@@ -336,8 +356,8 @@ const char *
 vsw_guest_spec_keys(void)
 {
 	return "name, guest-cid, socket, uds-path, tx-buffer-size, queue-size, groups, hairpin, "
-	       "lcore, client, socket-mode, socket-owner, socket-group, limit-connections and "
-	       "limit-spill-bytes";
+	       "lcore, client, socket-mode, socket-owner, socket-group, limit-connections, "
+	       "limit-handshakes, limit-spill-bytes and limit-loans";
 }
 
 int
@@ -404,7 +424,8 @@ vsw_guest_spec_diff(const struct vsw_guest_spec *a, const struct vsw_guest_spec 
 	    memcmp(a->group, b->group, a->n_groups * sizeof(a->group[0])) != 0)
 		diff |= VSW_SPEC_DIFF_ROUTES;
 	if (a->window_bytes != b->window_bytes || a->queue_size != b->queue_size ||
-	    a->max_connections != b->max_connections || a->spill_bytes != b->spill_bytes)
+	    a->max_connections != b->max_connections || a->spill_bytes != b->spill_bytes ||
+	    a->max_handshakes != b->max_handshakes || a->max_loans != b->max_loans)
 		diff |= VSW_SPEC_DIFF_LIMITS;
 	if (a->socket_mode != b->socket_mode || a->socket_owner != b->socket_owner ||
 	    a->socket_group != b->socket_group)

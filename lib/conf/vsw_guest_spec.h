@@ -41,7 +41,9 @@ struct vsw_guest_spec {
 	uint32_t window_bytes; /**< tx-buffer-size: receive window per connection */
 	uint32_t queue_size;   /**< longest ring; 0: what virtio allows */
 	uint32_t max_connections;
+	uint32_t max_handshakes; /**< hosts that have not finished their line */
 	uint32_t spill_bytes;
+	uint32_t max_loans; /**< buffers of the guest that a slow host may hold */
 	bool hairpin;
 	int32_t lcore; /**< -1: the one with the fewest guests */
 
@@ -57,7 +59,7 @@ struct vsw_guest_spec {
 /** A guest with every default; its paths are empty. */
 void vsw_guest_spec_init(struct vsw_guest_spec *spec);
 
-#define VSW_GUEST_SPEC_N_KEYS 17
+#define VSW_GUEST_SPEC_N_KEYS 19
 
 /** Number of the key that @p key spells ("guest_cid" is "guest-cid"), or -1. */
 int vsw_guest_spec_find_key(const char *key);

@@ -20,7 +20,8 @@
  *                   pending at once, the bridge flushes (Firecracker keeps the guest waiting
  *                   and then throws bytes away)
  *                -> CLOSED by data beyond the window or after SHUTDOWN(SEND) (RST pending)
- *   CLOSED       All that can be left is a RST for the guest.
+ *   CLOSED       All that can be left is a RST for the guest, which SUPERSEDED and GUEST_GONE
+ *                take back.
  *
  * With a far guest a SHUTDOWN of both directions closes nothing: it is passed on, and the RST
  * by which that guest agrees (after its application has read what is on its way) comes back
@@ -317,8 +318,8 @@ uint32_t
 vsw_conn_event(struct vsw_conn *conn, enum vsw_conn_event ev, uint32_t n)
 {
 	if (conn->state == VSW_CONN_CLOSED) {
-		if (ev == VSW_CONN_EV_GUEST_GONE)
-			conn->pending = 0; /* nobody is left to hear the RST */
+		if (ev == VSW_CONN_EV_SUPERSEDED || ev == VSW_CONN_EV_GUEST_GONE)
+			conn->pending = 0;
 		return 0;
 	}
 	switch (ev) {

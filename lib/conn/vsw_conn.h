@@ -45,7 +45,7 @@ enum vsw_conn_side {
 	X(OPENING, "opening")       /* INI: waiting for the far end */                             \
 	X(REQUESTING, "requesting") /* TGT: waiting for the guest */                               \
 	X(ESTABLISHED, "established")                                                              \
-	X(CLOSED, "closed") /* nothing but a RST may be pending; not in the table */
+	X(CLOSED, "closed") /* nothing but a RST may be pending */
 
 enum vsw_conn_state {
 #define X(name, text) VSW_CONN_##name,
@@ -87,7 +87,7 @@ enum vsw_conn_event {
 #define VSW_CONN_ACT_CLOSE_FAR 0x040u   /**< let go of the far end, flushing what it was given */
 #define VSW_CONN_ACT_ARM_CLOSE 0x080u   /**< (re)start the timer: VSW_CLOSE_TIMEOUT_MS */
 #define VSW_CONN_ACT_DISARM 0x100u      /**< stop the timer */
-#define VSW_CONN_ACT_REMOVE 0x200u      /**< take it out of the table: the ports are free */
+#define VSW_CONN_ACT_REMOVE 0x200u      /**< it is over: its ports are free once the guest knows */
 #define VSW_CONN_ACT_UNEXPECTED 0x400u  /**< count a packet that means nothing in its state */
 
 /** Why a connection ended, for counters and logs; set when it becomes CLOSED. */
@@ -194,7 +194,8 @@ void vsw_conn_init_to_guest(struct vsw_conn *conn, uint32_t guest_cid, uint32_t 
 uint32_t vsw_conn_input(struct vsw_conn *conn, const struct vsw_pkt *pkt);
 
 /** An event, @p n its argument. @return VSW_CONN_ACT_*. Events that mean nothing in the
- * state the connection is in, late ones after CLOSED included, return 0. */
+ * state the connection is in, late ones after CLOSED included, return 0 (SUPERSEDED and
+ * GUEST_GONE then take back a RST that the guest was not told yet). */
 uint32_t vsw_conn_event(struct vsw_conn *conn, enum vsw_conn_event ev, uint32_t n);
 
 /** The far guest's window, as it came with any of its packets; the guest is told with

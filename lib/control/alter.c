@@ -356,6 +356,7 @@ let_come(struct vsw_control *control)
 
 	alter->is_coming = true;
 	for (unsigned int i = 0; i < 2 * alter->n_coming; i++) {
+		/* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): with none there is no turn */
 		const struct coming *coming = &alter->coming[i % alter->n_coming];
 
 		if ((coming->spec.lcore >= 0) == (i < alter->n_coming))

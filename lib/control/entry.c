@@ -32,6 +32,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <bsd/string.h>
+
 #include <rte_cycles.h>
 #include <rte_lcore.h>
 
@@ -167,7 +169,7 @@ group_join(struct vsw_control *control, const char *name)
 	if (number == control->n_groups)
 		control->n_groups++;
 	if (control->group[number].n_guests++ == 0)
-		strcpy(control->group[number].name, name);
+		strlcpy(control->group[number].name, name, sizeof(control->group[number].name));
 	return (uint16_t)number;
 }
 
@@ -266,7 +268,9 @@ set_limits(struct vsw_guest_conf *conf, const struct vsw_guest_spec *spec)
 	set_word(&conf->buf_alloc, spec->window_bytes);
 	set_word(&conf->queue_size, spec->queue_size);
 	set_word(&conf->max_conns, spec->max_connections);
+	set_word(&conf->max_handshakes, spec->max_handshakes);
 	set_word(&conf->spill_budget, spec->spill_bytes);
+	set_word(&conf->max_loans, spec->max_loans);
 }
 
 struct entry *
@@ -280,8 +284,8 @@ entry_create(struct vsw_control *control, const struct vsw_guest_spec *spec, boo
 	entry->spec = *spec;
 	entry->from_config = from_config;
 	entry->conf.cid = spec->cid;
-	strcpy(entry->conf.socket, spec->socket);
-	strcpy(entry->conf.uds_path, spec->uds_path);
+	strlcpy(entry->conf.socket, spec->socket, sizeof(entry->conf.socket));
+	strlcpy(entry->conf.uds_path, spec->uds_path, sizeof(entry->conf.uds_path));
 	entry->conf.is_client = spec->client;
 	entry->conf.access = access_of(control, spec);
 	entry->conf.hairpin = spec->hairpin;
@@ -522,10 +526,10 @@ entry_change(struct entry *entry, const struct vsw_guest_spec *spec)
 {
 	const struct vsw_socket_access access = access_of(entry->control, spec);
 	uint32_t diff = vsw_guest_spec_diff(&entry->spec, spec);
-	int rc = 0;
 
 	if (diff & VSW_SPEC_DIFF_ACCESS) {
-		rc = vsw_socket_path_set_access(entry->conf.uds_path, &access);
+		int rc = vsw_socket_path_set_access(entry->conf.uds_path, &access);
+
 		if (rc == 0 && !entry->conf.is_client)
 			rc = vsw_socket_path_set_access(entry->conf.socket, &access);
 		if (rc != 0) {

@@ -23,6 +23,7 @@
 
 #include "vsw_base.h"
 #include "vsw_connect_line.h"
+#include "vsw_quota.h"
 #include "vsw_socket_close.h"
 
 /* Hosts accepted per event: the listener is level-triggered and comes back. */
@@ -87,13 +88,21 @@ unwatch(struct host *host)
 	host->is_watched = false;
 }
 
+/* The host is ours no longer, nor anybody's. */
+static void
+turn_away(struct vsw_handshakes *hs, int fd)
+{
+	vsw_socket_close_silently(fd);
+	vsw_quota_give(hs->guest->id);
+}
+
 static void
 drop(struct host *host)
 {
 	struct vsw_handshakes *hs = host->hs;
 
 	unwatch(host);
-	vsw_socket_close_silently(host->watch.fd);
+	turn_away(hs, host->watch.fd);
 	forget(host, &hs->reading);
 }
 
@@ -221,7 +230,7 @@ host_new(struct vsw_handshakes *hs, int fd)
 {
 	struct host *host;
 
-	if (hs->n_hosts >= VSW_HANDSHAKES_MAX) {
+	if (hs->n_hosts >= hs->guest->max_handshakes) {
 		vsw_count(hs->counters, VSW_CTR_HANDSHAKE_FULL, 1);
 		return NULL;
 	}
@@ -239,10 +248,16 @@ host_new(struct vsw_handshakes *hs, int fd)
 static void
 admit(struct vsw_handshakes *hs, int fd)
 {
-	struct host *host = host_new(hs, fd);
+	struct host *host;
 
-	if (host == NULL) {
+	if (!vsw_quota_take(hs->guest->id)) {
+		vsw_count(hs->counters, VSW_CTR_REFUSED_DESCRIPTORS, 1);
 		vsw_socket_close_silently(fd);
+		return;
+	}
+	host = host_new(hs, fd);
+	if (host == NULL) {
+		turn_away(hs, fd);
 		return;
 	}
 	if (!read_line(host))
@@ -338,7 +353,7 @@ vsw_handshakes_destroy(struct vsw_handshakes *hs)
 	while ((host = TAILQ_FIRST(&hs->reading)) != NULL)
 		drop(host);
 	while ((host = TAILQ_FIRST(&hs->finished)) != NULL) {
-		vsw_socket_close_silently(host->watch.fd);
+		turn_away(hs, host->watch.fd);
 		forget(host, &hs->finished);
 	}
 	rte_timer_stop_sync(&hs->deadline);

@@ -5,8 +5,9 @@
  * line. Runs on: the control lcore.
  *
  * A finished line goes to the guest's bridge as ADOPT, with the socket; what the host sent
- * behind the line is still in the socket. A wrong line, VSW_HANDSHAKES_MAX unfinished hosts
- * before this one, or a line that does not come in time: the host reads an end of file.
+ * behind the line is still in the socket. A wrong line, the guest's limit of
+ * unfinished hosts or of descriptors, or a line that does not come in time: the host reads an end
+ * of file.
  */
 #ifndef VSW_HANDSHAKE_H
 #define VSW_HANDSHAKE_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "vsw_backlog.h"
 
+#include "vsw_base.h"
 #include "vsw_iov.h"
 
 void
@@ -11,6 +12,16 @@ vsw_backlog_init(struct vsw_backlog *backlog)
 	backlog->last_loan = &backlog->first_loan;
 	backlog->n_loans = 0;
 	backlog->n_unreported = 0;
+}
+
+size_t
+vsw_backlog_len(const struct vsw_backlog *backlog)
+{
+	size_t len = backlog->spill.len;
+
+	for (const struct vsw_msg *msg = backlog->first_loan; msg != NULL; msg = msg->next)
+		len += msg->len;
+	return len;
 }
 
 void
@@ -55,7 +66,10 @@ static void
 cut_first(struct vsw_backlog *backlog, size_t len)
 {
 	struct vsw_msg *msg = backlog->first_loan;
-	unsigned int first = vsw_iov_skip(msg->segs, msg->n_segs, len);
+	unsigned int first;
+
+	assert(msg != NULL); /* nobody takes more than there is */
+	first = vsw_iov_skip(msg->segs, msg->n_segs, len);
 
 	for (unsigned int i = first; i < msg->n_segs; i++)
 		msg->segs[i - first] = msg->segs[i];

@@ -2,8 +2,8 @@
 /*
  * One lcore's loop.
  *
- * A turn: handle a burst of messages, run each role's pass, ask epoll (without waiting) what
- * happened to file descriptors, run timers. epoll_wait(0) costs about 100 ns however many
+ * A turn: handle the messages that are there, run each role's pass, ask epoll (without waiting)
+ * what happened to file descriptors, run timers. epoll_wait(0) costs about 100 ns however many
  * descriptors there are, but that is a lot beside an empty ring, so a busy loop asks only
  * every few turns, and a loop that watches nothing never does.
  *
@@ -32,6 +32,7 @@
 
 #include "vsw_base.h"
 #include "msg_pool.h"
+#include "tsan.h"
 
 #define BURST 32
 #define ROLES_MAX VSW_N_ROLES
@@ -183,8 +184,10 @@ wake(struct vsw_loop *loop)
 void
 vsw_msg_send(struct vsw_loop *to, struct vsw_msg *msg)
 {
-	int rc = rte_ring_enqueue(to->inbox, msg);
+	int rc;
 
+	vsw_tsan_give(msg);
+	rc = rte_ring_enqueue(to->inbox, msg);
 	assert(rc == 0); /* the ring is as long as the pool */
 	(void)rc;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST); /* F1' */
@@ -229,19 +232,45 @@ vsw_loop_unwatch(struct vsw_loop *loop, struct vsw_watch *w)
 	}
 }
 
+/* One writer, the lcore; vsw_loop_stats_get() reads from any thread. */
+static void
+stats_add(uint64_t *value, uint64_t n)
+{
+	__atomic_store_n(value, *value + n, __ATOMIC_RELAXED);
+}
+
 static unsigned int
-handle_messages(struct vsw_loop *loop)
+handle_burst(struct vsw_loop *loop, unsigned int max)
 {
 	struct vsw_msg *msg[BURST];
-	unsigned int n = rte_ring_sc_dequeue_burst(loop->inbox, (void **)msg, BURST, NULL);
+	unsigned int n = rte_ring_sc_dequeue_burst(loop->inbox, (void **)msg,
+						   max < BURST ? max : BURST, NULL);
 
 	for (unsigned int i = 0; i < n; i++) {
-		uint8_t verb = msg[i]->verb;
+		uint8_t verb;
 
+		vsw_tsan_got(msg[i]);
+		verb = msg[i]->verb;
 		assert(loop->handler[verb].fn != NULL);
 		loop->handler[verb].fn(loop->handler[verb].ctx, msg[i]);
 	}
 	return n;
+}
+
+/* All that are there now, but not their consequences: what guests of this lcore make in one
+ * turn is gone after the next, so it cannot pile up until the pool is empty. */
+static unsigned int
+handle_messages(struct vsw_loop *loop)
+{
+	unsigned int n_there = rte_ring_count(loop->inbox), n_done = 0, n;
+
+	while (n_done < n_there) {
+		n = handle_burst(loop, n_there - n_done);
+		if (n == 0)
+			break;
+		n_done += n;
+	}
+	return n_done;
 }
 
 /* Deliver what happened to watched descriptors, waiting up to timeout_ms for something. */
@@ -304,7 +333,7 @@ sleep_until_work(struct vsw_loop *loop)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST); /* F1 */
 	if (roles_may_sleep(loop) && rte_ring_empty(loop->inbox) &&
 	    !__atomic_load_n(&loop->stop, __ATOMIC_SEQ_CST)) {
-		loop->stats.n_sleeps++;
+		stats_add(&loop->stats.n_sleeps, 1);
 		handle_events(loop, sleep_ms());
 	}
 	__atomic_store_n(&loop->asleep, false, __ATOMIC_RELAXED);
@@ -323,7 +352,7 @@ turn(struct vsw_loop *loop, bool was_idle)
 	if (loop->n_watches > 0 && (was_idle || loop->stats.n_turns % TURNS_PER_EPOLL == 0))
 		work += handle_events(loop, 0);
 	rte_timer_manage();
-	loop->stats.n_turns++;
+	stats_add(&loop->stats.n_turns, 1);
 	return work;
 }
 
@@ -348,13 +377,13 @@ vsw_loop_run(struct vsw_loop *loop)
 		now = rte_rdtsc();
 		if (!idle) {
 			last_work = now;
-			loop->stats.busy_cycles += now - start;
+			stats_add(&loop->stats.busy_cycles, now - start);
 		} else if (loop->idle == VSW_IDLE_POLL || now - last_work < spin_cycles) {
 			rte_pause();
 		} else {
 			sleep_until_work(loop);
 			now = rte_rdtsc();
 		}
-		loop->stats.total_cycles += now - start;
+		stats_add(&loop->stats.total_cycles, now - start);
 	}
 }

@@ -17,6 +17,7 @@
 
 #include "vsw_base.h"
 #include "msg_pool.h"
+#include "tsan.h"
 
 /* Per-lcore cache: a few bursts, so that most traffic stays off the shared ring. */
 #define CACHE_SIZE 128
@@ -65,6 +66,7 @@ vsw_msg_alloc(enum vsw_verb verb)
 
 	if (rte_mempool_get(pool, (void **)&msg) != 0)
 		return NULL;
+	vsw_tsan_got(msg);
 	memset(msg, 0, offsetof(struct vsw_msg, chain));
 	msg->verb = verb;
 	msg->fd = -1;
@@ -74,8 +76,10 @@ vsw_msg_alloc(enum vsw_verb verb)
 void
 vsw_msg_free(struct vsw_msg *msg)
 {
-	if (msg != NULL)
-		rte_mempool_put(pool, msg);
+	if (msg == NULL)
+		return;
+	vsw_tsan_give(msg);
+	rte_mempool_put(pool, msg);
 }
 
 void

@@ -35,6 +35,9 @@ vsw_backlog_is_empty(const struct vsw_backlog *backlog)
 	return backlog->first_loan == NULL && backlog->spill.len == 0;
 }
 
+/** Bytes in it. */
+size_t vsw_backlog_len(const struct vsw_backlog *backlog);
+
 /** Put a loan, `segs`, `n_segs` and `len` of @p msg, at the end. */
 void vsw_backlog_lend(struct vsw_backlog *backlog, struct vsw_msg *msg);
 

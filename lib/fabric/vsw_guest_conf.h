@@ -32,8 +32,14 @@ struct vsw_guest_conf {
 	/* May change. */
 	uint32_t buf_alloc;  /**< receive window advertised per connection, bytes */
 	uint32_t queue_size; /**< most entries a ring may have; 0: what virtio allows */
-	uint32_t max_conns;
-	uint32_t spill_budget; /**< bytes buffered for slow readers, all connections */
+
+	/* Limits. What is beyond is refused, and counted. */
+	uint32_t max_conns;      /**< connections: RST, or the host's socket closes */
+	uint32_t max_handshakes; /**< hosts without a complete CONNECT line: closed */
+	uint32_t spill_budget;   /**< bytes buffered for slow readers, all connections: beyond
+				  * it the guest's own ring fills up */
+	uint32_t max_loans;      /**< chains of it that a slow host may hold,
+				  * 1..VSW_LOANS_MAX: likewise */
 
 	/* May change; read by the control lcore only, when it makes routes. */
 	uint16_t group[VSW_GROUPS_PER_GUEST_MAX]; /**< sorted numbers, each once; guests that share

@@ -97,11 +97,12 @@ enum vsw_role {
 	 * _CREDIT_REQUEST, _SHUT_SEND, _SHUT_RECV; credit. And `len` bytes of earlier PEER_DATA   \
 	 * have left the spill. Freed by the receiver. */                                          \
 	X(PEER_NEWS, POLL, "peer-news")                                                            \
-	/* The sender's end is over and makes no later request of the receiver's `stream`. Each    \
-	 * end says it once. The receiver gives back every loan at once and says PEER_CLOSED once  \
-	 * what was lent before has been delivered or dropped. */                                  \
+	/* The sender's end is over and makes no later request of the receiver's `stream`, but     \
+	 * perhaps this one again. The receiver gives back every loan at once and says PEER_CLOSED \
+	 * once what was lent before has been delivered or dropped; with VSW_MSG_F_DROP it drops   \
+	 * it. */                                                                                  \
 	X(PEER_CLOSE, POLL, "peer-close")                                                          \
-	/* The receiver's PEER_CLOSE has been dealt with. */                                       \
+	/* The receiver's PEER_CLOSE has been dealt with. Each end says it once. */                \
 	X(PEER_CLOSED, POLL, "peer-closed")                                                        \
 	/* Give back every loan that `stream` holds, by spilling. Reply RECALLED: by then all of   \
 	 * them have arrived. */                                                                   \
@@ -195,6 +196,8 @@ enum vsw_vmm {
 #define VSW_MSG_F_CREDIT_REQUEST 0x04u
 /* Flag of PEER_DATA. */
 #define VSW_MSG_F_NO_HOLD 0x01u
+/* Flag of PEER_CLOSE. */
+#define VSW_MSG_F_DROP 0x01u
 /* Flag of STOP. */
 #define VSW_MSG_F_RESET 0x01u
 

@@ -170,7 +170,7 @@ tell(struct vsw_guest *g, uint32_t request, bool wants_ack, const void *payload,
      const int *fds, unsigned int n_fds)
 {
 	bool has_ack = wants_ack && (g->protocol_features & PROTO_REPLY_ACK) != 0;
-	uint64_t result;
+	uint64_t result = 0;
 	int n = vsw_guest_vhost_send(g, request, has_ack ? FLAG_NEED_REPLY : 0, payload, len, fds,
 				     n_fds);
 
@@ -235,7 +235,7 @@ vsw_guest_get_config(struct vsw_guest *g, uint32_t offset, uint32_t size, void *
 static int
 read_cid(struct vsw_guest *g)
 {
-	uint64_t cid;
+	uint64_t cid = 0;
 	int err = vsw_guest_get_config(g, 0, sizeof(cid), &cid);
 
 	if (err < 0)
@@ -389,13 +389,29 @@ set_vring_state(struct vsw_guest *g, uint32_t request, unsigned int q, uint32_t 
 }
 
 static int
+accept_switch(struct vsw_guest *g)
+{
+	struct pollfd fd = {.fd = g->conf.listen_fd, .events = POLLIN};
+
+	if (poll(&fd, 1, g->conf.timeout_ms) != 1)
+		return guest_fail(g, -ETIMEDOUT, "the switch did not connect within %d ms",
+				  g->conf.timeout_ms);
+	g->vhost_fd = accept4(g->conf.listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	if (g->vhost_fd < 0)
+		return guest_fail(g, -errno, "accepting the switch: %s", strerror(errno));
+	return 0;
+}
+
+static int
 connect_socket(struct vsw_guest *g)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 
+	if (g->conf.listen_fd > 0)
+		return accept_switch(g);
 	if (strlen(g->socket_path) >= sizeof(addr.sun_path))
 		return guest_fail(g, -ENAMETOOLONG, "%s is too long for a socket", g->socket_path);
-	strcpy(addr.sun_path, g->socket_path);
+	memcpy(addr.sun_path, g->socket_path, strlen(g->socket_path) + 1);
 	g->vhost_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (g->vhost_fd < 0 ||
 	    connect(g->vhost_fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
@@ -597,7 +613,7 @@ static int
 get_vring_base(struct vsw_guest *g, unsigned int q)
 {
 	const struct vring_state ask = {.index = q};
-	struct vring_state reply;
+	struct vring_state reply = {0};
 	const struct ring *r = &g->rings[q];
 	uint16_t used;
 	int n = vsw_guest_vhost_send(g, VSW_VHOST_GET_VRING_BASE, 0, &ask, sizeof(ask), NULL, 0);
@@ -651,13 +667,19 @@ frontend_check(struct vsw_guest *g)
 		ssize_t got = recv(g->request_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 
 		/* For UML the end of this channel is the end of the device. */
-		if (got >= 0) {
+		if (got > 0 || (got == 0 && !g->expects_end))
 			guest_violation(g, "the switch %s the back-end request channel",
 					got == 0 ? "closed" : "sent on");
+		if (got >= 0)
 			close_fd(&g->request_fd);
-		}
 	}
 	return 0;
+}
+
+void
+vsw_guest_expect_end(struct vsw_guest *g)
+{
+	g->expects_end = true;
 }
 
 int

@@ -105,7 +105,7 @@ struct ring {
 	int kick_fd;
 	int call_fd;      /* ours: the eventfd, or our end of the socketpair */
 	int call_peer_fd; /* what the device gets; equal to call_fd for an eventfd */
-	bool is_corked; /* ring_publish() does nothing */
+	bool is_corked;   /* ring_publish() does nothing */
 	bool is_armed;
 	bool is_enabled;
 };
@@ -172,6 +172,7 @@ struct listener {
 struct vsw_guest {
 	struct vsw_guest_conf conf;
 	char *socket_path;
+	bool expects_end; /* the switch may close its channels */
 	unsigned int n_rings;
 	uint32_t cid;
 

@@ -78,6 +78,9 @@ enum vsw_guest_wait {
 
 struct vsw_guest_conf {
 	const char *socket_path; /**< the switch's vhost-user socket; copied */
+	/** A listening socket to which the switch connects, the caller's; 0: connect to
+	 * socket_path. */
+	int listen_fd;
 	enum vsw_guest_shape shape;
 	enum vsw_guest_wait wait;
 	uint16_t n_rings;   /**< 2 or 3; 0 = what the shape has */
@@ -140,6 +143,12 @@ int vsw_guest_attach(struct vsw_guest *g);
 
 /** Close the vhost-user connection and all its descriptors without stopping the rings. */
 void vsw_guest_detach(struct vsw_guest *g);
+
+/**
+ * The switch is about to take the device away: from now on it may close its channels, which
+ * librte_vhost does one by one, the connection itself up to a second after the others.
+ */
+void vsw_guest_expect_end(struct vsw_guest *g);
 
 /** Whether the vhost-user connection is there; false once the switch has closed it. */
 bool vsw_guest_is_attached(const struct vsw_guest *g);

@@ -8,7 +8,8 @@
  *
  * A link ends by CLOSE. A bridge confirms it at once. Two flows each say PEER_CLOSE and each
  * confirm the other's by PEER_CLOSED, in whatever order: a flow that has heard both will not
- * be named any more, and one that has said both names nobody.
+ * be named any more, and one that has said both names nobody. Until a flow has confirmed, it may
+ * say PEER_CLOSE again: the other one must wait for it in any case.
  */
 #include "poll_guest.h"
 
@@ -111,6 +112,8 @@ send_step(struct flow *flow, const struct step *step)
 	if (step->verb == VSW_MSG_PEER_CONNECT) {
 		msg->guest = flow->sibling;
 		msg->peer = flow->guest->conf;
+	} else if (step->verb == VSW_MSG_PEER_CLOSE && flow->far_drops) {
+		msg->flags = VSW_MSG_F_DROP;
 	} else if (step->verb == VSW_MSG_PEER_NEWS) {
 		msg->len = flow->backlog.n_unreported;
 		flow->backlog.n_unreported = 0;

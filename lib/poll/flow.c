@@ -18,14 +18,92 @@
 #define PROBE_FIRST_MS 1
 #define PROBE_LAST_MS 256
 
-static void on_timer(struct rte_timer *timer, void *arg);
-static void on_probe(struct rte_timer *timer, void *arg);
+/*
+ * Timers. A callback of rte_timer must not touch any other timer that has run out at the same
+ * time: stopping it would wait for ever. So a callback only notes that its flow is due; what
+ * that brings about happens in the guest's next pass.
+ */
+
+#define DUE_DEADLINE 0x1u
+#define DUE_PROBE 0x2u
+
+static void
+set_due(struct flow *flow, uint8_t due)
+{
+	if (flow->due == 0 && due != 0)
+		TAILQ_INSERT_TAIL(&flow->guest->due, flow, due_entry);
+	else if (flow->due != 0 && due == 0)
+		TAILQ_REMOVE(&flow->guest->due, flow, due_entry);
+	flow->due = due;
+}
+
+static void
+on_deadline(struct rte_timer *timer, void *arg)
+{
+	struct flow *flow = arg;
+
+	set_due(flow, flow->due | DUE_DEADLINE);
+}
+
+static void
+on_probe(struct rte_timer *timer, void *arg)
+{
+	struct flow *flow = arg;
+
+	set_due(flow, flow->due | DUE_PROBE);
+}
 
 static void
 arm(struct rte_timer *timer, unsigned int ms, rte_timer_cb_t fn, struct flow *flow)
 {
 	rte_timer_reset_sync(timer, rte_get_timer_hz() / 1000 * ms, SINGLE, rte_lcore_id(), fn,
 			     flow);
+}
+
+static void
+arm_deadline(struct flow *flow, unsigned int ms)
+{
+	set_due(flow, flow->due & ~DUE_DEADLINE);
+	arm(&flow->timer, ms, on_deadline, flow);
+}
+
+static void
+disarm_deadline(struct flow *flow)
+{
+	set_due(flow, flow->due & ~DUE_DEADLINE);
+	rte_timer_stop_sync(&flow->timer);
+}
+
+static void
+disarm_probe(struct flow *flow)
+{
+	set_due(flow, flow->due & ~DUE_PROBE);
+	rte_timer_stop_sync(&flow->probe);
+}
+
+static void
+probe(struct flow *flow)
+{
+	flow->probe_ms = flow->probe_ms < PROBE_LAST_MS ? flow->probe_ms * 2 : PROBE_LAST_MS;
+	if (flow->conn.probing)
+		arm(&flow->probe, flow->probe_ms, on_probe, flow);
+	flow_event(flow, VSW_CONN_EV_PROBE, 0);
+}
+
+void
+flow_run_due(struct guest *guest)
+{
+	struct flow *flow;
+
+	while ((flow = TAILQ_FIRST(&guest->due)) != NULL) {
+		uint8_t due = flow->due;
+
+		set_due(flow, 0);
+		if (due & DUE_DEADLINE)
+			flow_event(flow, VSW_CONN_EV_TIMEOUT, 0);
+		else
+			probe(flow);
+	}
 }
 
 static struct flow *
@@ -55,7 +133,7 @@ flow_enter(struct flow *flow)
 {
 	vsw_conn_table_add(&flow->guest->conns, &flow->conn);
 	flow->in_table = true;
-	arm(&flow->timer, VSW_REQUEST_TIMEOUT_MS, on_timer, flow);
+	arm_deadline(flow, VSW_REQUEST_TIMEOUT_MS);
 }
 
 void
@@ -63,8 +141,8 @@ flow_free(struct flow *flow)
 {
 	struct guest *guest = flow->guest;
 
-	rte_timer_stop_sync(&flow->timer);
-	rte_timer_stop_sync(&flow->probe);
+	disarm_deadline(flow);
+	disarm_probe(flow);
 	flow_unschedule(flow);
 	if (flow->is_untold)
 		TAILQ_REMOVE(&guest->untold, flow, untold_entry);
@@ -74,9 +152,22 @@ flow_free(struct flow *flow)
 	free(flow);
 }
 
+/* The ports are free when the guest has been told: a RST that came after the answer to a new
+ * REQUEST would be taken for that of the new connection. */
+static void
+leave_table(struct flow *flow)
+{
+	if (!flow->in_table)
+		return;
+	vsw_conn_table_remove(&flow->guest->conns, &flow->conn);
+	flow->in_table = false;
+}
+
 static void
 settle(struct flow *flow)
 {
+	if (flow->conn.state == VSW_CONN_CLOSED && !vsw_conn_has_pending(&flow->conn))
+		leave_table(flow);
 	if (flow->conn.state == VSW_CONN_CLOSED && flow->link == LINK_NONE && flow->far_is_told &&
 	    !flow->in_table && !flow->reading && !vsw_conn_has_pending(&flow->conn))
 		flow_free(flow);
@@ -114,7 +205,7 @@ flow_from_guest(struct guest *guest, const struct vsw_pkt *request,
 static int
 why_not(const struct guest *guest)
 {
-	if (guest->state == GUEST_STOPPED || guest->drained)
+	if (guest_is_gone(guest))
 		return VSW_CTR_REFUSED_NOT_READY;
 	if (guest->n_flows >= guest->conf->max_conns)
 		return VSW_CTR_REFUSED_LIMIT;
@@ -195,9 +286,9 @@ static void
 act_on_timers(struct flow *flow, uint32_t actions)
 {
 	if (actions & VSW_CONN_ACT_ARM_CLOSE)
-		arm(&flow->timer, VSW_CLOSE_TIMEOUT_MS, on_timer, flow);
+		arm_deadline(flow, VSW_CLOSE_TIMEOUT_MS);
 	if (actions & VSW_CONN_ACT_DISARM)
-		rte_timer_stop_sync(&flow->timer);
+		disarm_deadline(flow);
 }
 
 /* VSW_CONN_ACT_* that are things to tell the far end. */
@@ -210,13 +301,16 @@ flow_act(struct flow *flow, uint32_t actions)
 {
 	if (actions & VSW_CONN_ACT_UNEXPECTED)
 		vsw_count(&flow->guest->counters, VSW_CTR_PKT_UNEXPECTED, 1);
+	if (actions & VSW_CONN_ACT_ACCEPT)
+		vsw_count(&flow->guest->counters,
+			  flow->sibling != NULL ? VSW_CTR_CONNS_FROM_SIBLING
+						: VSW_CTR_CONNS_FROM_HOST,
+			  1);
 	if ((actions & ACT_TELL) || flow->untold != 0)
 		far_tell(flow, actions & ACT_TELL);
 	act_on_timers(flow, actions);
 	if (actions & VSW_CONN_ACT_REMOVE) {
-		vsw_conn_table_remove(&flow->guest->conns, &flow->conn);
-		flow->in_table = false;
-		rte_timer_stop_sync(&flow->probe);
+		disarm_probe(flow);
 		count_end(flow);
 		if (flow->sibling != NULL)
 			sibling_drop_backlog(flow);
@@ -226,26 +320,16 @@ flow_act(struct flow *flow, uint32_t actions)
 }
 
 void
+flow_evict(struct flow *flow)
+{
+	leave_table(flow);
+	flow_event(flow, VSW_CONN_EV_ABORT, 0);
+}
+
+void
 flow_event(struct flow *flow, enum vsw_conn_event event, uint32_t n)
 {
 	flow_act(flow, vsw_conn_event(&flow->conn, event, n));
-}
-
-static void
-on_timer(struct rte_timer *timer, void *arg)
-{
-	flow_event(arg, VSW_CONN_EV_TIMEOUT, 0);
-}
-
-static void
-on_probe(struct rte_timer *timer, void *arg)
-{
-	struct flow *flow = arg;
-
-	flow->probe_ms = flow->probe_ms < PROBE_LAST_MS ? flow->probe_ms * 2 : PROBE_LAST_MS;
-	if (flow->conn.probing)
-		arm(&flow->probe, flow->probe_ms, on_probe, flow);
-	flow_event(flow, VSW_CONN_EV_PROBE, 0);
 }
 
 /*
@@ -284,8 +368,13 @@ void
 flow_schedule(struct flow *flow)
 {
 	struct guest *guest = flow->guest;
+	bool is_stalled = has_data(flow) && !window_is_open(flow);
 
-	if (has_data(flow) && !window_is_open(flow) && vsw_conn_stalled(&flow->conn)) {
+	if (is_stalled && flow->gone_after_read) { /* that READ may be long in coming */
+		flow->gone_after_read = false;
+		vsw_conn_event(&flow->conn, VSW_CONN_EV_FAR_GONE, 0); /* no action: no end yet */
+	}
+	if (is_stalled && vsw_conn_stalled(&flow->conn)) {
 		vsw_count(&guest->counters, VSW_CTR_CREDIT_STALLS, 1);
 		flow->probe_ms = PROBE_FIRST_MS;
 		arm(&flow->probe, flow->probe_ms, on_probe, flow);
@@ -313,10 +402,15 @@ flow_on_notice(void *ctx, struct vsw_msg *msg)
 
 	if (msg->len > 0)
 		actions |= vsw_conn_event(&flow->conn, VSW_CONN_EV_FAR_TOOK, msg->len);
-	if (msg->flags & VSW_MSG_F_HANGUP)
-		actions |= vsw_conn_event(&flow->conn, VSW_CONN_EV_FAR_GONE, 0);
 	if (msg->flags & VSW_MSG_F_READABLE)
 		flow->readable = true;
+	/* A host that has closed is gone and at its end: the guest is told in one SHUTDOWN, if the
+	 * READ that comes next finds the end. */
+	if (msg->flags & VSW_MSG_F_HANGUP) {
+		flow->gone_after_read = flow->reading || flow_wants_data(flow);
+		if (!flow->gone_after_read)
+			actions |= vsw_conn_event(&flow->conn, VSW_CONN_EV_FAR_GONE, 0);
+	}
 	vsw_msg_free(msg);
 	flow_act(flow, actions);
 }

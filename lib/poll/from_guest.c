@@ -62,6 +62,7 @@ on_request(struct guest *guest, struct flow *old, const struct vsw_pkt *pkt)
 {
 	if (old != NULL)
 		flow_event(old, VSW_CONN_EV_SUPERSEDED, 0);
+	guest_forget_resets(guest, pkt);
 	if (pkt->dst_cid == VSW_CID_HOST)
 		begin(guest, pkt, NULL);
 	else
@@ -107,8 +108,10 @@ alloc_parts(struct flow *flow, uint16_t n_segs, struct vsw_msg *msgs[PARTS_MAX])
 	unsigned int n_parts = (n_segs + VSW_MSG_SEGS - 1) / VSW_MSG_SEGS;
 
 	if (guest->n_free_loans == 0 ||
-	    (guest->n_parts_out > 0 && guest->n_parts_out + n_parts > LOANS_MAX))
+	    (guest->n_parts_out > 0 && guest->n_parts_out + n_parts > guest->conf->max_loans)) {
+		vsw_count(&guest->counters, VSW_CTR_LOAN_STALLS, 1);
 		return 0;
+	}
 	for (unsigned int i = 0; i < n_parts; i++) {
 		msgs[i] = guest_alloc(guest, verb);
 		if (msgs[i] == NULL) {
@@ -127,16 +130,30 @@ note_given(struct flow *flow, unsigned int n_parts, uint32_t len)
 	flow->guest->far_bytes += len;
 }
 
+/* A sibling that has no room yet may keep the loan: there is plenty left for others. */
+static bool
+may_be_held(const struct guest *guest)
+{
+	return guest->n_parts_out <= LOANS_BEFORE_NO_HOLD(guest) &&
+	       guest->n_descs_out <= guest->from_guest.conf.size / RING_FRACTION_HELD;
+}
+
 static void
 lend(struct flow *flow, const struct vsw_chain *chain, struct vsw_msg **msgs, unsigned int n_parts)
 {
 	struct guest *guest = flow->guest;
+	uint16_t n_descs = chain->n_segs + 1; /* its header may have one of its own */
 	uint16_t loan = guest->free_loan[--guest->n_free_loans];
 	const struct iovec *seg = chain->segs;
 	uint16_t left = chain->n_segs;
 
-	guest->loan[loan] = (struct loan){.head = chain->head, .n_parts = (uint16_t)n_parts};
+	guest->loan[loan] = (struct loan){
+		.head = chain->head,
+		.n_parts = (uint16_t)n_parts,
+		.n_descs = n_descs,
+	};
 	guest->n_parts_out += n_parts;
+	guest->n_descs_out += n_descs;
 	if (flow->sibling != NULL)
 		note_given(flow, n_parts, chain->len);
 	for (unsigned int i = 0; i < n_parts; i++) {
@@ -144,7 +161,7 @@ lend(struct flow *flow, const struct vsw_chain *chain, struct vsw_msg **msgs, un
 
 		far_address(flow, msg);
 		msg->loan = loan;
-		if (flow->sibling != NULL && guest->n_parts_out > LOANS_BEFORE_NO_HOLD)
+		if (flow->sibling != NULL && !may_be_held(guest))
 			msg->flags = VSW_MSG_F_NO_HOLD;
 		for (; left > 0 && msg->n_segs < VSW_MSG_SEGS; left--, seg++) {
 			msg->segs[msg->n_segs++] = *seg;
@@ -188,6 +205,16 @@ take_payload(struct flow *flow, const struct vsw_pkt *pkt, struct vsw_chain *cha
  */
 
 static void
+take_known(struct flow *flow, const struct vsw_pkt *pkt)
+{
+	uint32_t actions = vsw_conn_input(&flow->conn, pkt);
+
+	if (flow->sibling != NULL && (flow->conn.guest_shut & VSW_SHUTDOWN_RCV))
+		actions |= sibling_discard(flow);
+	flow_act(flow, actions);
+}
+
+static void
 take_control(struct guest *guest, struct flow *flow, const struct vsw_pkt *pkt)
 {
 	if (pkt->op == VSW_OP_REQUEST)
@@ -195,7 +222,7 @@ take_control(struct guest *guest, struct flow *flow, const struct vsw_pkt *pkt)
 	else if (flow == NULL)
 		refuse(guest, pkt, VSW_CTR_RESET_UNKNOWN_CONN);
 	else
-		flow_act(flow, vsw_conn_input(&flow->conn, pkt));
+		take_known(flow, pkt);
 }
 
 static void
@@ -230,7 +257,10 @@ take_chain(struct guest *guest, struct vsw_chain *chain)
 				 guest->conf->cid);
 	if (verdict == VSW_PKT_OK) {
 		flow = flow_find(guest, &pkt);
-		if (flow != NULL && pkt.op == VSW_OP_RW && pkt.len > 0)
+		/* One that is over and of which the guest must still be told takes nothing, and
+		 * waits for nothing. */
+		if (flow != NULL && pkt.op == VSW_OP_RW && pkt.len > 0 &&
+		    flow->conn.state != VSW_CONN_CLOSED)
 			return take_payload(flow, &pkt, chain);
 	}
 
@@ -271,6 +301,7 @@ from_guest_on_wrote(void *ctx, struct vsw_msg *msg)
 	guest->n_parts_out--;
 	if (--loan->n_parts == 0) {
 		vsw_virtq_push(&guest->from_guest, loan->head, 0);
+		guest->n_descs_out -= loan->n_descs;
 		guest->free_loan[guest->n_free_loans++] = msg->loan;
 	}
 	guest_free(guest, msg);

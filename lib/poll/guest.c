@@ -40,6 +40,7 @@ guest_create(struct vsw_poll *poll, const struct vsw_guest_conf *conf)
 	TAILQ_INIT(&guest->flows);
 	TAILQ_INIT(&guest->ready);
 	TAILQ_INIT(&guest->untold);
+	TAILQ_INIT(&guest->due);
 	for (uint16_t i = 0; i < LOANS_MAX; i++)
 		guest->free_loan[guest->n_free_loans++] = i;
 	if (vsw_conn_table_init(&guest->conns, (uint32_t)rte_rand()) != 0) {
@@ -108,6 +109,23 @@ guest_queue_reset(struct guest *guest, const struct vsw_pkt *rst)
 {
 	guest->reset[(guest->first_reset + guest->n_resets) % RESETS_MAX] = *rst;
 	guest->n_resets++;
+}
+
+/* A REQUEST of the guest: what it sent before on that pair of ports is forgotten on both
+ * sides, and so are the answers to it. */
+void
+guest_forget_resets(struct guest *guest, const struct vsw_pkt *request)
+{
+	unsigned int n = guest->n_resets;
+
+	guest->n_resets = 0;
+	for (unsigned int i = 0; i < n; i++) {
+		struct vsw_pkt rst = guest->reset[(guest->first_reset + i) % RESETS_MAX];
+
+		if (rst.dst_port != request->src_port || rst.src_port != request->dst_port ||
+		    rst.src_cid != request->dst_cid)
+			guest_queue_reset(guest, &rst);
+	}
 }
 
 /*
@@ -182,6 +200,7 @@ guest_start(struct vsw_poll *poll, struct guest *guest, const struct vsw_rings *
 	int rc = 0;
 
 	guest->mem = rings->mem;
+	guest->is_lost = false;
 	for (unsigned int q = 0; q < VSW_VRINGS_MAX && rc == 0; q++) {
 		if (rings->queue[q].size != 0)
 			rc = vsw_virtq_start(vq[q], dir[q], &rings->queue[q], &guest->mem,
@@ -239,6 +258,16 @@ guest_stop(struct guest *guest, struct vsw_msg *stop)
 	guest_progress(guest);
 }
 
+void
+guest_lose(struct guest *guest)
+{
+	guest->is_lost = true;
+	vsw_count(&guest->counters, VSW_CTR_MEMORY_LOST, 1);
+	VSW_LOG_LIMITED(WARNING, "guest %u: its memory has gone away", guest->conf->cid);
+	guest->n_resets = 0;
+	for_each_flow(guest, VSW_CONN_EV_GUEST_GONE);
+}
+
 /*
  * Going.
  */
@@ -260,7 +289,7 @@ guest_drain(struct vsw_poll *poll, struct guest *guest, struct vsw_msg *drain)
 static bool
 is_told(const struct guest *guest)
 {
-	return guest->state != GUEST_RUNNING ||
+	return guest->state != GUEST_RUNNING || guest->is_lost ||
 	       (guest->n_resets == 0 && TAILQ_EMPTY(&guest->ready));
 }
 

@@ -12,6 +12,7 @@
 #include <rte_random.h>
 
 #include "vsw_base.h"
+#include "vsw_guard.h"
 #include "poll_guest.h"
 
 static unsigned int
@@ -21,12 +22,15 @@ guest_pass(struct vsw_poll *poll, struct guest *guest)
 	struct flow *flow, *next;
 
 	guest->starved = false;
+	flow_run_due(guest);
+	sibling_run_due(guest);
 	for (flow = TAILQ_FIRST(&guest->untold); flow != NULL; flow = next) {
 		next = TAILQ_NEXT(flow, untold_entry);
-		far_tell(flow, 0);
-		flow_schedule(flow);
+		flow_act(flow, 0); /* what was said last may have been all that kept it */
 	}
-	if (guest->state == GUEST_RUNNING && guest->stopping == NULL) {
+	if (guest->state == GUEST_RUNNING && !guest->is_lost && vsw_guard_is_lost(guest->conf->id))
+		guest_lose(guest);
+	if (guest->state == GUEST_RUNNING && guest->stopping == NULL && !guest->is_lost) {
 		work += to_guest_pass(poll, guest);
 		work += from_guest_pass(poll, guest);
 	}
@@ -60,9 +64,9 @@ guest_may_sleep(struct guest *guest)
 	bool waits = guest->n_resets > 0 || !TAILQ_EMPTY(&guest->ready);
 	bool more = false;
 
-	if (guest->starved)
+	if (guest->starved || guest->stuck_is_due || !TAILQ_EMPTY(&guest->due))
 		return false;
-	if (guest->state != GUEST_RUNNING || guest->stopping != NULL)
+	if (guest->state != GUEST_RUNNING || guest->stopping != NULL || guest->is_lost)
 		return true;
 	if (waits)
 		more = vsw_virtq_want_kicks(&guest->to_guest, true) ||

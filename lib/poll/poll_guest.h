@@ -28,7 +28,7 @@
  * not read can keep for long:
  */
 #define MSGS_MAX 128
-#define LOANS_MAX 64
+#define LOANS_MAX VSW_LOANS_MAX
 
 /* ... and loans of its receive buffers. */
 #define READS_MAX 16
@@ -37,9 +37,11 @@
  * guest: each packet may need one (Linux' vhost stops at the ring size in the same way). */
 #define RESETS_MAX 64
 
-/* With more loans out than this a guest's payload for siblings is not held by them, but
- * spilled at once: what slow siblings hold never keeps it from talking to others. */
-#define LOANS_BEFORE_NO_HOLD (LOANS_MAX / 2)
+/* With more loans out than this, or more than this part of its ring, a guest's payload for
+ * siblings is not held by them, but spilled at once: what slow siblings hold never keeps it from
+ * talking to others. */
+#define LOANS_BEFORE_NO_HOLD(guest) ((guest)->conf->max_loans / 2)
+#define RING_FRACTION_HELD 2
 
 struct guest;
 
@@ -75,23 +77,27 @@ struct flow {
 	bool is_untold;         /* on guest->untold */
 	bool readable;          /* the host has sent something, or its end */
 	bool reading;           /* a READ is out */
+	bool gone_after_read;   /* the host receives no more; told after the next READ */
 	bool far_is_done;       /* the sibling's flow makes no request of this one (any more) */
 	bool far_is_told;       /* ... and PEER_CLOSED was said to it */
 	bool far_eof;           /* the sibling's end of stream lies behind the backlog */
-	bool far_moved;         /* the sibling took something lately, see on_stuck_timer() */
+	bool far_drops;         /* the sibling need not deliver what it has of this flow */
 	bool is_recalled;       /* PEER_RECALL is out */
 	uint16_t n_read_chains; /* how many buffers the next READ takes */
 	uint16_t probe_ms;
 	uint16_t n_loans_out; /* to the sibling */
 	uint32_t far_bytes;   /* given to the sibling and not in its buffers yet */
+	uint32_t far_taken;   /* what has left those lately, see sibling_run_due() */
 
 	struct vsw_backlog backlog; /* what the sibling sent and the guest has not taken */
 
 	struct rte_timer timer; /* request or close deadline */
 	struct rte_timer probe; /* next CREDIT_REQUEST of a stall */
+	uint8_t due;            /* DUE_* of flow.c: which of them have run out */
 
 	TAILQ_ENTRY(flow) ready_entry;
 	TAILQ_ENTRY(flow) untold_entry;
+	TAILQ_ENTRY(flow) due_entry;
 	TAILQ_ENTRY(flow) all_entry;
 };
 
@@ -101,6 +107,7 @@ TAILQ_HEAD(flow_list, flow);
 struct loan {
 	uint16_t head;
 	uint16_t n_parts; /* messages that are not back yet */
+	uint16_t n_descs; /* of the guest's ring, at most */
 };
 
 enum guest_state {
@@ -122,6 +129,7 @@ struct guest {
 	struct vsw_virtq from_guest;
 	struct vsw_virtq event;
 	struct vsw_watch kick[2]; /* to_guest, from_guest: they end the loop's sleep */
+	bool is_lost;             /* its memory went away: it is not served until it starts anew */
 	bool owes_reset;          /* TRANSPORT_RESET is due and found no event buffer yet */
 
 	/* Connections. */
@@ -129,7 +137,8 @@ struct guest {
 	unsigned int n_flows;    /* including those that wait for their last RST or CLOSED */
 	struct flow_list flows;  /* all of them */
 	struct flow_list ready;  /* with something for the guest, served in turn */
-	struct flow_list untold; /* with something for the bridge that found no message */
+	struct flow_list untold; /* with something for the far end that found no message */
+	struct flow_list due;    /* with a timer that has run out */
 
 	/* Packets to nobody's connection, answered by RST before anything else is sent. */
 	struct vsw_pkt reset[RESETS_MAX];
@@ -142,12 +151,15 @@ struct guest {
 	uint16_t n_free_loans;
 	uint16_t n_msgs_out;  /* all messages that will come back */
 	uint16_t n_parts_out; /* WRITE and PEER_DATA messages */
+	uint32_t n_descs_out; /* of all loans */
 	uint16_t n_reads_out; /* READ messages */
 	uint32_t recv_room;   /* payload that its last receive buffer had room for */
 
 	/* What siblings have not taken of all its flows; bounded by the spill budget. */
 	uint64_t far_bytes;
 	struct rte_timer stuck; /* runs while that budget is used up */
+	bool stuck_is_due;      /* it has run out */
+	uint32_t stalled_len;   /* what did not fit when the budget was last used up */
 
 	bool starved;    /* something waits for a free message: the loop must not sleep */
 	bool is_blocked; /* nothing can be taken from it until a loan or a buffer comes back */
@@ -173,6 +185,8 @@ struct guest *guest_create(struct vsw_poll *poll, const struct vsw_guest_conf *c
 void guest_destroy(struct guest *guest);
 int guest_start(struct vsw_poll *poll, struct guest *guest, const struct vsw_rings *rings);
 void guest_stop(struct guest *guest, struct vsw_msg *stop);
+/* Its memory has gone away: what it had is over. */
+void guest_lose(struct guest *guest);
 void guest_drain(struct vsw_poll *poll, struct guest *guest, struct vsw_msg *drain);
 void guest_detach(struct guest *guest, struct vsw_msg *detach);
 /* What is under way, a stop, a drain or a detach, may be complete: find out. After a detach the
@@ -180,10 +194,20 @@ void guest_detach(struct guest *guest, struct vsw_msg *detach);
 void guest_progress(struct guest *guest);
 /* Queue a RST; there is room (reset_room()). */
 void guest_queue_reset(struct guest *guest, const struct vsw_pkt *rst);
+/* Take back those that answer packets older than this REQUEST. */
+void guest_forget_resets(struct guest *guest, const struct vsw_pkt *request);
 /* A message to the bridge for this guest; NULL: try again at a later pass, which will come.
  * One that the bridge answers is given back with guest_free(). */
 struct vsw_msg *guest_alloc(struct guest *guest, enum vsw_verb verb);
 void guest_free(struct guest *guest, struct vsw_msg *msg);
+
+/* It has no connections, or is about to lose them, and takes no new ones. */
+static inline bool
+guest_is_gone(const struct guest *guest)
+{
+	return guest->state == GUEST_STOPPED || guest->drained || guest->is_lost ||
+	       (guest->stopping != NULL && (guest->stopping->flags & VSW_MSG_F_RESET));
+}
 
 static inline unsigned int
 guest_reset_room(const struct guest *guest)
@@ -201,12 +225,16 @@ struct flow *flow_find(struct guest *guest, const struct vsw_pkt *pkt);
 /* Carry out what the state machine asked for, DELIVER excepted. May free the flow. */
 void flow_act(struct flow *flow, uint32_t actions);
 void flow_event(struct flow *flow, enum vsw_conn_event event, uint32_t n);
+/* Its ports are needed: it ends. The guest is told before it hears of the new connection. */
+void flow_evict(struct flow *flow);
 /* Put it on the guest's ready list if it has something to say or to fetch. */
 void flow_schedule(struct flow *flow);
 void flow_unschedule(struct flow *flow);
 /* Is there data that the guest would take now? */
 bool flow_wants_data(const struct flow *flow);
 void flow_on_notice(void *ctx, struct vsw_msg *msg);
+/* Do what the timers of the guest's flows have run out for. */
+void flow_run_due(struct guest *guest);
 
 /* far.c: what a flow tells its far end, and hears of its opening and closing */
 
@@ -226,12 +254,16 @@ void far_on_closed(void *ctx, struct vsw_msg *msg);
 
 /* Copy what it has sent into receive buffers. False: the guest has none. */
 bool sibling_deliver(struct vsw_poll *poll, struct flow *flow);
+/* The guest receives no more: what waits for it is as good as taken. @return actions. */
+uint32_t sibling_discard(struct flow *flow);
 /* The connection is over: nothing more goes to the guest. */
 void sibling_drop_backlog(struct flow *flow);
 /* The sibling took bytes of this flow; or, when it is over, all that it has not. */
 void sibling_account(struct flow *flow, uint32_t len);
 /* The budget of bytes for slow siblings is used up: the guest waits, not for ever. */
 bool sibling_budget_is_used_up(struct guest *guest, uint32_t len);
+/* Reset what is stuck, after a second of that. */
+void sibling_run_due(struct guest *guest);
 void sibling_recall(struct flow *flow);
 void sibling_on_connect(void *ctx, struct vsw_msg *msg);
 void sibling_on_data(void *ctx, struct vsw_msg *msg);

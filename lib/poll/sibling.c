@@ -12,8 +12,9 @@
  * Bounds. What a guest has given to siblings and they have not taken counts against its spill
  * budget, on its own lcore. It cannot exceed the windows that they advertise: a sender that
  * overruns one is reset (lib/conn). When the budget is used up the guest waits; connections of
- * which nothing is taken for STUCK_MS meanwhile are reset, so that a guest that has stopped
- * taking harms its peers for no longer.
+ * which next to nothing is taken for STUCK_MS meanwhile are reset, and what waited there, or had
+ * been left behind by closed ones, is dropped: a guest that has stopped taking harms its peers
+ * for no longer.
  *
  * Credit passes through: each message carries the sender's window, and the receiver is told it
  * in the next header. A SHUTDOWN is told when the bytes before it are in the guest's buffers.
@@ -35,6 +36,8 @@
 #define SEGS_MAX 128
 
 #define STUCK_MS 1000
+/* Less than this part of what waits is next to nothing. */
+#define STUCK_FRACTION 16
 
 /*
  * The receiver's side.
@@ -96,6 +99,15 @@ take(struct flow *flow, size_t len)
 	return_loans(flow, vsw_backlog_take(&flow->backlog, len), 0);
 	if (flow->backlog.n_unreported > 0)
 		far_tell(flow, TELL_TOOK);
+}
+
+uint32_t
+sibling_discard(struct flow *flow)
+{
+	if (vsw_backlog_is_empty(&flow->backlog))
+		return 0;
+	take(flow, vsw_backlog_len(&flow->backlog));
+	return reach_end(flow);
 }
 
 /* Make one packet of up to len bytes. @return its payload. */
@@ -178,7 +190,7 @@ why_not(const struct vsw_poll *poll, const struct guest *guest, const struct vsw
 {
 	const struct vsw_guest_conf *asker;
 
-	if (guest == NULL || guest->state == GUEST_STOPPED || guest->drained)
+	if (guest == NULL || guest_is_gone(guest))
 		return VSW_CTR_REFUSED_NOT_READY;
 	if (guest->n_flows >= guest->conf->max_conns)
 		return VSW_CTR_REFUSED_LIMIT;
@@ -189,8 +201,11 @@ why_not(const struct vsw_poll *poll, const struct guest *guest, const struct vsw
 	return -1;
 }
 
-/* The pair of ports may still be taken by a connection whose other end is over (it waits for
- * its backlog): that one ends now. @return true: the pair is free. */
+/* The pair of ports may still be taken by a connection that the asker has let go: the guest must
+ * be told of its end, it waits for its backlog, or its PEER_CLOSE is still to come. That one ends
+ * now. Not so a request of the
+ * guest's own, which the asker may not have seen: the two have crossed and both are refused.
+ * @return true: the pair is free. */
 static bool
 free_pair(struct guest *guest, const struct vsw_msg *msg)
 {
@@ -198,11 +213,12 @@ free_pair(struct guest *guest, const struct vsw_msg *msg)
 		vsw_conn_table_find(&guest->conns, msg->port, msg->peer->cid, msg->peer_port);
 	struct flow *old = conn != NULL ? VSW_CONTAINER_OF(conn, struct flow, conn) : NULL;
 
-	if (old != NULL && old->far_is_done && old->sibling != NULL) {
-		flow_event(old, VSW_CONN_EV_ABORT, 0);
+	if (old == NULL)
 		return true;
-	}
-	return old == NULL;
+	if (old->conn.state != VSW_CONN_CLOSED && old->link != LINK_OPEN)
+		return false;
+	flow_evict(old);
+	return true;
 }
 
 void
@@ -228,6 +244,16 @@ guest_takes_data(const struct flow *flow)
 {
 	return flow->conn.state == VSW_CONN_ESTABLISHED &&
 	       !(flow->conn.guest_shut & VSW_SHUTDOWN_RCV);
+}
+
+/* The data cannot go to the guest yet, but the credit that came with it must not wait. @return
+ * actions. */
+static uint32_t
+tell_credit_before_data(struct flow *flow)
+{
+	if (flow->conn.fwd_cnt == flow->conn.fwd_cnt_told || flow_wants_data(flow))
+		return 0;
+	return vsw_conn_event(&flow->conn, VSW_CONN_EV_FAR_CREDIT_UPDATE, 0);
 }
 
 /* As much as fits at once, the rest into the spill. @return actions. */
@@ -256,7 +282,7 @@ sibling_on_data(void *ctx, struct vsw_msg *msg)
 	vsw_backlog_lend(&flow->backlog, msg);
 	if (no_hold)
 		actions = do_not_hold(ctx, flow);
-	flow_act(flow, actions);
+	flow_act(flow, actions | tell_credit_before_data(flow));
 }
 
 void
@@ -269,7 +295,8 @@ sibling_on_news(void *ctx, struct vsw_msg *msg)
 	vsw_conn_far_credit(conn, msg->buf_alloc, msg->fwd_cnt);
 	sibling_account(flow, msg->len);
 	if (msg->flags & VSW_MSG_F_ACCEPTED) {
-		vsw_count(&flow->guest->counters, VSW_CTR_CONNS_TO_SIBLING, 1);
+		if (conn->state == VSW_CONN_OPENING)
+			vsw_count(&flow->guest->counters, VSW_CTR_CONNS_TO_SIBLING, 1);
 		actions |= vsw_conn_event(conn, VSW_CONN_EV_FAR_OPENED, 0);
 	}
 	if (msg->flags & VSW_MSG_F_CREDIT_UPDATE)
@@ -290,16 +317,18 @@ void
 sibling_on_close(void *ctx, struct vsw_msg *msg)
 {
 	struct flow *flow = msg->stream;
+	bool drops = (msg->flags & VSW_MSG_F_DROP) != 0;
 	uint32_t actions;
 
 	vsw_msg_free(msg);
 	flow->far_is_done = true;
 	actions = spill_all(flow);
-	if (vsw_backlog_is_empty(&flow->backlog))
+	if (drops || vsw_backlog_is_empty(&flow->backlog))
 		actions |= reach_end(flow);
 	else
 		actions |= VSW_CONN_ACT_ARM_CLOSE; /* the guest has 8 s to take the rest */
-	if (flow->conn.state == VSW_CONN_CLOSED && !(actions & VSW_CONN_ACT_REMOVE))
+	if (flow->conn.state == VSW_CONN_CLOSED && !(actions & VSW_CONN_ACT_REMOVE) &&
+	    !flow->far_is_told)
 		far_tell(flow, TELL_CLOSED); /* it was over before */
 	flow_act(flow, actions);
 }
@@ -330,20 +359,44 @@ sibling_on_recall(void *ctx, struct vsw_msg *msg)
  */
 
 static void
+give_up(struct flow *flow)
+{
+	flow->far_drops = true;
+	if (flow->conn.state != VSW_CONN_CLOSED) {
+		vsw_count(&flow->guest->counters, VSW_CTR_RESET_STUCK, 1);
+		flow_event(flow, VSW_CONN_EV_ABORT, 0);
+	} else if (!flow->far_is_told) {
+		flow_act(flow, VSW_CONN_ACT_CLOSE_FAR); /* again */
+	}
+}
+
+/* See flow.c for why a timer does no more. */
+static void
 on_stuck_timer(struct rte_timer *timer, void *arg)
 {
 	struct guest *guest = arg;
+
+	guest->stuck_is_due = true;
+}
+
+void
+sibling_run_due(struct guest *guest)
+{
 	struct flow *flow, *next;
 
+	if (!guest->stuck_is_due)
+		return;
+	guest->stuck_is_due = false;
+	if (guest->far_bytes + guest->stalled_len <= guest->conf->spill_budget)
+		return; /* the guest goes on: nobody is in its way */
 	for (flow = TAILQ_FIRST(&guest->flows); flow != NULL; flow = next) {
-		bool is_stuck = flow->far_bytes > 0 && !flow->far_moved;
+		bool is_stuck = flow->far_taken < flow->far_bytes / STUCK_FRACTION ||
+				(flow->far_bytes > 0 && flow->far_taken == 0);
 
 		next = TAILQ_NEXT(flow, all_entry);
-		flow->far_moved = false;
-		if (is_stuck && flow->conn.state != VSW_CONN_CLOSED) {
-			vsw_count(&guest->counters, VSW_CTR_RESET_STUCK, 1);
-			flow_event(flow, VSW_CONN_EV_ABORT, 0);
-		}
+		flow->far_taken = 0;
+		if (is_stuck && !flow->far_drops)
+			give_up(flow);
 	}
 }
 
@@ -354,10 +407,11 @@ sibling_budget_is_used_up(struct guest *guest, uint32_t len)
 
 	if (guest->far_bytes + len <= guest->conf->spill_budget)
 		return false;
-	if (!rte_timer_pending(&guest->stuck)) {
+	guest->stalled_len = len;
+	if (!rte_timer_pending(&guest->stuck) && !guest->stuck_is_due) {
 		vsw_count(&guest->counters, VSW_CTR_BACKLOG_STALLS, 1);
 		TAILQ_FOREACH (flow, &guest->flows, all_entry)
-			flow->far_moved = false;
+			flow->far_taken = 0;
 		rte_timer_reset_sync(&guest->stuck, rte_get_timer_hz() / 1000 * STUCK_MS, SINGLE,
 				     rte_lcore_id(), on_stuck_timer, guest);
 	}
@@ -371,7 +425,7 @@ sibling_account(struct flow *flow, uint32_t len)
 		return;
 	flow->far_bytes -= len;
 	flow->guest->far_bytes -= len;
-	flow->far_moved = true;
+	flow->far_taken += len;
 }
 
 void

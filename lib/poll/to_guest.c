@@ -344,8 +344,8 @@ to_guest_on_filled(void *ctx, struct vsw_msg *msg)
 	uint32_t reserved = (uint32_t)vsw_iov_len(msg->segs, msg->n_segs);
 	bool alive = flow->conn.state == VSW_CONN_ESTABLISHED;
 	uint32_t len = alive ? msg->len : 0;
+	uint32_t actions = 0;
 	unsigned int n_used;
-	bool is_end;
 
 	flow->reading = false;
 	guest->n_reads_out--;
@@ -358,7 +358,11 @@ to_guest_on_filled(void *ctx, struct vsw_msg *msg)
 
 	if (msg->flags & (VSW_MSG_F_DRAINED | VSW_MSG_F_EOF))
 		flow->readable = false;
-	is_end = (msg->flags & VSW_MSG_F_EOF) != 0;
+	if (flow->gone_after_read)
+		actions |= vsw_conn_event(&flow->conn, VSW_CONN_EV_FAR_GONE, 0);
+	flow->gone_after_read = false;
+	if (msg->flags & VSW_MSG_F_EOF)
+		actions |= vsw_conn_event(&flow->conn, VSW_CONN_EV_FAR_EOF, 0);
 	guest_free(guest, msg);
-	flow_act(flow, is_end ? vsw_conn_event(&flow->conn, VSW_CONN_EV_FAR_EOF, 0) : 0);
+	flow_act(flow, actions);
 }

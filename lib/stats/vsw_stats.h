@@ -31,6 +31,8 @@
 	X(REFUSED_BY_GUEST, "refused_by_guest", "requests that the guest reset")                   \
 	X(REFUSED_TIMEOUT, "refused_timeout", "requests without an answer in time")                \
 	X(REFUSED_LIMIT, "refused_limit", "requests above the connection limit of the guest")      \
+	X(REFUSED_DESCRIPTORS, "refused_descriptors",                                              \
+	  "host connections refused to leave descriptors to other guests")                         \
 	X(REFUSED_NOT_READY, "refused_not_ready", "requests while the guest was not running")      \
 	/* resets sent to the guest */                                                             \
 	X(RESET_UNKNOWN_CONN, "reset_unknown_conn", "packets for a connection that is not there")  \
@@ -47,6 +49,7 @@
 	X(CREDIT_STALLS, "credit_stalls", "data had to wait for the guest's window")               \
 	X(BUFFER_STALLS, "buffer_stalls", "the guest had no receive buffer posted")                \
 	X(MESSAGE_STALLS, "message_stalls", "no message was free: the guest had to wait")          \
+	X(LOAN_STALLS, "loan_stalls", "too many chains were lent out: the guest had to wait")      \
 	X(SPILLED_BYTES, "spilled_bytes", "bytes buffered because their reader was slow")          \
 	X(LOANS_HELD, "loans_held", "chains kept because the spill budget was used up")            \
 	X(BACKLOG_STALLS, "backlog_stalls", "the budget for slow siblings was used up")            \
@@ -74,7 +77,8 @@
 	X(CHAIN_INDIRECT, "chain_indirect", "malformed indirect tables")                           \
 	X(CHAIN_SMALL, "chain_small", "receive buffers too small for a header")                    \
 	X(RING_BAD_HEAD, "ring_bad_head", "available entries that name no descriptor")             \
-	X(RING_JUMP, "ring_jump", "available indexes further ahead than the ring is long")
+	X(RING_JUMP, "ring_jump", "available indexes further ahead than the ring is long")         \
+	X(MEMORY_LOST, "memory_lost", "times that the guest's memory was cut off")
 
 enum vsw_counter {
 #define X(sym, name, help) VSW_CTR_##sym,

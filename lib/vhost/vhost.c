@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The vhost-user side of a guest, on librte_vhost: as a server, or as a client of a VMM that
- * listens. A client tries again every second, on a thread of the library's, until the VMM is
- * there; so a VMM outlives vswd. Everything else is the same.
+ * The vhost-user side of a guest, on librte_vhost in server mode, behind a gate (gate.c): VMMs
+ * connect to the gate at the guest's socket, the gate to the library at a socket of its own in
+ * EAL's runtime folder.
  *
  * librte_vhost speaks the protocol, maps the memory and tells us when a ring becomes ready
  * or stops. The rings themselves belong to a poll lcore, which takes no lock of the
@@ -30,24 +30,30 @@
 #include <limits.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 
+#include <rte_cycles.h>
+#include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_lcore.h>
+#include <rte_timer.h>
 #include <rte_vhost.h>
 
 #define VSW_LOGTYPE vsw_log_vhost
+#include "gate.h"
+#include "vsw_guard.h"
 #include "vsw_guest_conf.h"
 #include "vsw_log.h"
 #include "vsw_msg.h"
 #include "vsw_rings.h"
-#include "vsw_socket_path.h"
 #include "vhost_msg.h"
 
 RTE_LOG_REGISTER(vsw_log_vhost, vsw.vhost, NOTICE);
@@ -69,16 +75,24 @@ enum device_state {
 	DEVICE_RUNNING,
 };
 
+/* How often the vsw-vhost thread looks for guests whose memory is lost. */
+#define LOST_CHECK_MS 200
+
 struct device {
 	const struct vsw_guest_conf *guest;
 	struct vsw_loop *control;  /* is told of the VMM */
 	TAILQ_ENTRY(device) entry; /* of `devices` */
+	char inner[PATH_MAX];      /* where the library listens, for the gate alone */
+	struct gate *gate;         /* owner: vsw-vhost */
 
 	/* Owner: whoever holds the lock, which is held over START and STOP but never over a
 	 * call into librte_vhost that may block. */
 	pthread_mutex_t lock;
 	int vid;          /* -1: no VMM connected */
+	unsigned int n_gone; /* VMMs that came and went; owner: devices_lock */
 	uint32_t request; /* the message that vhost-events is handling */
+	bool has_mem;     /* librte_vhost has a memory table */
+	unsigned int n_faults; /* of vhost-events, before that message */
 	bool ready[VSW_VRINGS_MAX];
 	bool going; /* being unlistened: never started again */
 	enum device_state state;
@@ -91,6 +105,7 @@ static pthread_mutex_t devices_lock = PTHREAD_MUTEX_INITIALIZER;
 /* Of the VHOST role. */
 static struct vsw_loop *vhost_loop;
 static pthread_t thread;
+static struct rte_timer lost_timer;
 
 static struct device *
 device_by_vid(int vid)
@@ -107,13 +122,27 @@ device_by_vid(int vid)
 }
 
 static struct device *
-device_by_socket(const char *path)
+device_by_inner(const char *path)
 {
 	struct device *dev;
 
 	pthread_mutex_lock(&devices_lock);
 	TAILQ_FOREACH (dev, &devices, entry) {
-		if (strcmp(dev->guest->socket, path) == 0)
+		if (strcmp(dev->inner, path) == 0)
+			break;
+	}
+	pthread_mutex_unlock(&devices_lock);
+	return dev;
+}
+
+static struct device *
+device_by_guest(const struct vsw_guest_conf *guest)
+{
+	struct device *dev;
+
+	pthread_mutex_lock(&devices_lock);
+	TAILQ_FOREACH (dev, &devices, entry) {
+		if (dev->guest == guest)
 			break;
 	}
 	pthread_mutex_unlock(&devices_lock);
@@ -126,6 +155,7 @@ set_vid(struct device *dev, int vid)
 {
 	pthread_mutex_lock(&devices_lock);
 	dev->vid = vid;
+	dev->n_gone += vid < 0;
 	pthread_mutex_unlock(&devices_lock);
 }
 
@@ -138,6 +168,14 @@ alloc_patiently(enum vsw_verb verb)
 	while ((msg = vsw_msg_alloc(verb)) == NULL)
 		usleep(100);
 	return msg;
+}
+
+static void
+note_gone(struct device *dev)
+{
+	pthread_mutex_lock(&devices_lock);
+	dev->n_gone++;
+	pthread_mutex_unlock(&devices_lock);
 }
 
 static void
@@ -155,7 +193,7 @@ tell_control(const struct device *dev, enum vsw_vmm vmm)
  */
 
 static int
-snapshot_mem(int vid, struct vsw_mem *mem)
+snapshot_mem(int vid, unsigned int slot, struct vsw_mem *mem)
 {
 	struct rte_vhost_memory *table;
 	int rc = 0;
@@ -171,6 +209,7 @@ snapshot_mem(int vid, struct vsw_mem *mem)
 			.size = table->regions[i].size,
 			.hva = (uint8_t *)(uintptr_t)table->regions[i].host_user_addr,
 		};
+		vsw_guard_set(slot, i, table->regions[i].mmap_addr, table->regions[i].mmap_size);
 	}
 	free(table);
 	return rc;
@@ -209,7 +248,7 @@ snapshot(struct device *dev)
 	memset(rings, 0, sizeof(*rings));
 	if (rte_vhost_get_negotiated_features(dev->vid, &features) != 0)
 		return -EIO;
-	rc = snapshot_mem(dev->vid, &rings->mem);
+	rc = snapshot_mem(dev->vid, dev->guest->id, &rings->mem);
 	for (uint16_t q = 0; q < VSW_VRINGS_MAX && rc == 0; q++) {
 		if (!dev->ready[q])
 			continue;
@@ -231,7 +270,8 @@ start_if_ready(struct device *dev)
 	struct vsw_msg *msg;
 	int rc;
 
-	if (dev->state == DEVICE_RUNNING || dev->going || !dev->ready[VSW_QUEUE_TO_GUEST] ||
+	if (dev->state == DEVICE_RUNNING || dev->going || !dev->has_mem ||
+	    vsw_guard_is_lost(dev->guest->id) || !dev->ready[VSW_QUEUE_TO_GUEST] ||
 	    !dev->ready[VSW_QUEUE_FROM_GUEST])
 		return;
 
@@ -250,11 +290,11 @@ start_if_ready(struct device *dev)
 			tell_control(dev, VSW_VMM_RUNNING);
 		dev->state = DEVICE_RUNNING;
 	} else if (rc == -EMSGSIZE) {
-		VSW_LOG(ERR, "guest %u: a ring is longer than queue-size=%u", dev->guest->cid,
-			dev->guest->queue_size);
+		VSW_LOG_LIMITED(ERR, "guest %u: a ring is longer than queue-size=%u",
+				dev->guest->cid, dev->guest->queue_size);
 	} else {
-		VSW_LOG(ERR, "guest %u: cannot use the rings of its VMM: %s", dev->guest->cid,
-			strerror(-rc));
+		VSW_LOG_LIMITED(ERR, "guest %u: cannot use the rings of its VMM: %s",
+				dev->guest->cid, strerror(-rc));
 	}
 }
 
@@ -272,6 +312,7 @@ stop(struct device *dev, bool end_of_life)
 	msg->flags = end_of_life ? VSW_MSG_F_RESET : 0;
 	vsw_msg_call(dev->guest->poll_loop, msg);
 	vsw_msg_free(msg);
+	vsw_guard_clear(dev->guest->id);
 
 	/* Before GET_VRING_BASE is handled, or the VMM hears an old index. */
 	for (uint16_t q = 0; q < VSW_VRINGS_MAX && dev->state == DEVICE_RUNNING; q++) {
@@ -308,11 +349,19 @@ pre_msg(int vid, void *arg)
 
 	pthread_mutex_lock(&dev->lock);
 	dev->request = msg->request;
+	dev->n_faults = vsw_guard_n_faults();
 	if (vsw_vhost_needs_quiesce(msg->request))
 		stop(dev, vsw_vhost_ends_life(msg->request));
 	if (msg->request == VSW_VHOST_USER_GET_VRING_BASE &&
 	    msg->payload.state.index < VSW_VRINGS_MAX)
 		dev->ready[msg->payload.state.index] = false;
+	if (msg->request == VSW_VHOST_USER_RESET_OWNER)
+		memset(dev->ready, 0, sizeof(dev->ready));
+	/* Should the library fail to map the new table, it has none, and pointers into the old
+	 * one; post_msg() is called only when all went well. */
+	if (msg->request == VSW_VHOST_USER_SET_MEM_TABLE ||
+	    msg->request == VSW_VHOST_USER_RESET_OWNER)
+		dev->has_mem = false;
 	pthread_mutex_unlock(&dev->lock);
 	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 }
@@ -326,8 +375,12 @@ post_msg(int vid, void *arg)
 	if (dev == NULL)
 		return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 	pthread_mutex_lock(&dev->lock);
+	if (msg->request == VSW_VHOST_USER_SET_MEM_TABLE)
+		dev->has_mem = true;
 	if (vsw_vhost_needs_quiesce(msg->request) && !vsw_vhost_ends_life(msg->request))
 		start_if_ready(dev);
+	if (dev->n_faults != vsw_guard_n_faults())
+		vsw_guard_lose(dev->guest->id);
 	pthread_mutex_unlock(&dev->lock);
 	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 }
@@ -353,7 +406,7 @@ vring_state_changed(int vid, uint16_t queue, int ready)
 	return 0;
 }
 
-/* One VMM per socket; a second one is turned away at the door. */
+/* One at a time; the gate sees to that. */
 static int
 new_connection(int vid)
 {
@@ -362,14 +415,17 @@ new_connection(int vid)
 	int rc = -1;
 
 	if (rte_vhost_get_ifname(vid, path, sizeof(path)) == 0)
-		dev = device_by_socket(path);
+		dev = device_by_inner(path);
 	if (dev == NULL)
 		return -1;
+	vsw_guard_this_thread();
 	pthread_mutex_lock(&dev->lock);
 	if (dev->vid < 0 && !dev->going &&
 	    rte_vhost_extern_callback_register(vid, &extern_ops, NULL) == 0) {
 		set_vid(dev, vid);
 		dev->request = VSW_VHOST_USER_NONE;
+		dev->has_mem = false;
+		vsw_guard_forget(dev->guest->id);
 		tell_control(dev, VSW_VMM_CONNECTED);
 		rc = 0;
 	}
@@ -377,8 +433,7 @@ new_connection(int vid)
 	if (rc == 0)
 		VSW_LOG(INFO, "guest %u: VMM connected", dev->guest->cid);
 	else
-		VSW_LOG_LIMITED(WARNING, "guest %u: %s has a VMM already, second one refused",
-				dev->guest->cid, dev->guest->socket);
+		note_gone(dev);
 	return rc;
 }
 
@@ -390,6 +445,7 @@ destroy_connection(int vid)
 	if (dev == NULL)
 		return;
 	pthread_mutex_lock(&dev->lock);
+	dev->request = VSW_VHOST_USER_NONE;
 	stop(dev, true);
 	memset(dev->ready, 0, sizeof(dev->ready));
 	set_vid(dev, -1);
@@ -429,24 +485,51 @@ static const struct rte_vhost_device_ops device_ops = {
  * The VHOST role.
  */
 
+/* The socket between the gate and the library. The folder is this process's own; what may lie
+ * there is left over from one that died. */
 static int
-register_socket(const struct vsw_guest_conf *guest)
+register_inner(struct device *dev)
 {
-	const char *path = guest->socket;
-	int rc = guest->is_client ? 0 : vsw_socket_path_clear(path);
+	const struct vsw_guest_conf *guest = dev->guest;
+	int n = snprintf(dev->inner, sizeof(dev->inner), "%s/vhost.%u", rte_eal_get_runtime_dir(),
+			 guest->id);
+
+	if (n >= (int)sizeof(((struct sockaddr_un *)0)->sun_path))
+		return -ENAMETOOLONG;
+	unlink(dev->inner);
+	if (rte_vhost_driver_register(dev->inner, 0) != 0)
+		return -ENOSPC; /* of librte_vhost's table of sockets */
+	if (rte_vhost_driver_set_features(dev->inner, FEATURES) == 0 &&
+	    rte_vhost_driver_set_protocol_features(dev->inner, PROTOCOL_FEATURES) == 0 &&
+	    rte_vhost_driver_callback_register(dev->inner, &device_ops) == 0 &&
+	    rte_vhost_driver_start(dev->inner) == 0)
+		return 0;
+	rte_vhost_driver_unregister(dev->inner);
+	return -EADDRNOTAVAIL;
+}
+
+static bool
+is_free(void *ctx, unsigned int n)
+{
+	struct device *dev = ctx;
+	bool yes;
+
+	pthread_mutex_lock(&devices_lock);
+	yes = dev->n_gone == n;
+	pthread_mutex_unlock(&devices_lock);
+	return yes;
+}
+
+static int
+open_device(struct device *dev)
+{
+	int rc = register_inner(dev);
 
 	if (rc != 0)
 		return rc;
-	if (rte_vhost_driver_register(path, guest->is_client ? RTE_VHOST_USER_CLIENT : 0) != 0)
-		return -ENOSPC; /* of librte_vhost's table of sockets */
-	rc = -EADDRNOTAVAIL;
-	if (rte_vhost_driver_set_features(path, FEATURES) == 0 &&
-	    rte_vhost_driver_set_protocol_features(path, PROTOCOL_FEATURES) == 0 &&
-	    rte_vhost_driver_callback_register(path, &device_ops) == 0 &&
-	    rte_vhost_driver_start(path) == 0)
-		rc = guest->is_client ? 0 : vsw_socket_path_set_access(path, &guest->access);
-	if (rc != 0)
-		rte_vhost_driver_unregister(path);
+	dev->gate = gate_create(vhost_loop, dev->guest, dev->inner, is_free, dev, &rc);
+	if (dev->gate == NULL)
+		rte_vhost_driver_unregister(dev->inner);
 	return rc;
 }
 
@@ -475,7 +558,7 @@ on_listen(void *ctx, struct vsw_msg *msg)
 		TAILQ_INSERT_TAIL(&devices, dev, entry);
 		pthread_mutex_unlock(&devices_lock);
 
-		msg->result = register_socket(dev->guest);
+		msg->result = open_device(dev);
 		if (msg->result != 0)
 			device_free(dev);
 	}
@@ -485,18 +568,33 @@ on_listen(void *ctx, struct vsw_msg *msg)
 static void
 on_unlisten(void *ctx, struct vsw_msg *msg)
 {
-	struct device *dev = device_by_socket(msg->guest->socket);
+	struct device *dev = device_by_guest(msg->guest);
 
 	if (dev != NULL) {
+		/* First, so that vhost-events cannot be waiting for it. */
+		gate_destroy(dev->gate);
 		/* The library tells of the end only devices that it thinks complete. */
 		pthread_mutex_lock(&dev->lock);
 		dev->going = true;
 		stop(dev, true);
 		pthread_mutex_unlock(&dev->lock);
-		rte_vhost_driver_unregister(dev->guest->socket);
+		rte_vhost_driver_unregister(dev->inner);
 		device_free(dev);
 	}
 	vsw_msg_reply(msg->reply_to, msg, VSW_MSG_UNLISTENED);
+}
+
+/* A poll lcore has seen the loss and serves the guest no more; its VMM must go, too. */
+static void
+on_lost_timer(struct rte_timer *timer, void *arg)
+{
+	struct device *dev;
+
+	/* Devices come and go only on this thread. */
+	TAILQ_FOREACH (dev, &devices, entry) {
+		if (dev->gate != NULL && vsw_guard_is_lost(dev->guest->id))
+			gate_hang_up(dev->gate, "its memory has gone away");
+	}
 }
 
 /* What the new thread tells its creator: 0 or an errno. */
@@ -517,7 +615,10 @@ thread_main(void *arg)
 	start->error = ok ? 0 : rte_errno;
 	sem_post(&start->done);
 	if (ok) {
+		rte_timer_reset_sync(&lost_timer, rte_get_timer_hz() / 1000 * LOST_CHECK_MS,
+				     PERIODICAL, rte_lcore_id(), on_lost_timer, NULL);
 		vsw_loop_run(vhost_loop);
+		rte_timer_stop_sync(&lost_timer);
 		rte_thread_unregister();
 	}
 	return NULL;
@@ -550,6 +651,7 @@ vsw_vhost_create(void)
 	vhost_loop = vsw_loop_create(LCORE_ID_ANY, VSW_IDLE_ADAPTIVE);
 	if (vhost_loop == NULL)
 		return NULL;
+	rte_timer_init(&lost_timer);
 	vsw_loop_on_msg(vhost_loop, VSW_MSG_LISTEN, on_listen, NULL);
 	vsw_loop_on_msg(vhost_loop, VSW_MSG_UNLISTEN, on_unlisten, NULL);
 	rc = start_thread();

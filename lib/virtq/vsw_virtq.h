@@ -34,6 +34,7 @@
 #include <sys/uio.h>
 
 #include "vsw_limits.h"
+#include "vsw_signal_fd.h"
 #include "vsw_stats.h"
 
 /** librte_vhost maps at most this many regions (VHOST_MEMORY_MAX_NREGIONS). */
@@ -66,7 +67,7 @@ struct vsw_virtq_conf {
 	struct vring_used *used;
 	uint16_t size; /**< entries, a power of two, 1..32768 */
 	uint16_t base; /**< index at which both sides stand (last avail == last used) */
-	int callfd;    /**< signals the guest: an eventfd or any fd that takes 8 bytes; < 0: none */
+	int callfd;    /**< signals the guest: an eventfd or a stream socket; < 0: none */
 	int kickfd;    /**< the guest's kicks; read by nobody while polling; < 0: none */
 	bool event_idx; /**< VIRTIO_F_EVENT_IDX was negotiated */
 	bool indirect;  /**< VIRTIO_F_INDIRECT_DESC was negotiated */
@@ -85,6 +86,7 @@ struct vsw_virtq {
 	uint16_t flushed_idx;   /**< used index that the guest has been shown */
 	uint16_t signalled_idx; /**< used index at the last test for a signal */
 	bool signal_valid;      /**< false: signal the next flush whatever the guest says */
+	enum vsw_signal_kind signal_kind; /**< of the call fd */
 	bool started;
 	bool broken; /**< the ring is beyond repair until it is started anew */
 
@@ -121,8 +123,8 @@ struct vsw_chain_burst {
  *         misaligned or not wholly inside @p mem (librte_vhost checks a ring against the
  *         size it had then, and lets the VMM change the size later), -ENOMEM.
  *
- * The call fd is made non-blocking (User-Mode Linux passes a blocking socket, facts of
- * doc/guides/threads); one that cannot be is not used. The first flush signals even if the
+ * The call fd is used without ever waiting (User-Mode Linux passes a blocking socket, facts of
+ * doc/guides/threads); one that is neither an eventfd nor a socket is not used. The first flush signals even if the
  * guest does not ask and nothing was pushed: a call fd that was replaced while the rings
  * stood still may have lost a signal (spdk#3150), and the guest may wait for it before it
  * makes anything available. The guest is told not to kick.

@@ -49,6 +49,8 @@ struct variant {
 	unsigned int n_vms;          /* 0: 2 */
 	/* Further items of --vm, as "lcore=1,groups=a+b", for each guest in turn; NULL: none. */
 	const char *const *vm_items;
+	/* vswd is given a configuration file with the first so many guests; 0: --vm. */
+	unsigned int n_config;
 };
 
 struct test_case {
@@ -94,6 +96,13 @@ void guest_down(struct env *e, unsigned int vm);
 const struct variant *env_variant(const struct env *e);
 struct vsw_guest *env_guest(const struct env *e, unsigned int vm); /* NULL: it is down */
 pid_t env_pid(const struct env *e);
+
+/** The configuration file of a variant with n_config. */
+const char *env_config_path(const struct env *e);
+/** Write it: guest i is in it when more[i] is not NULL, with these lines, as "lcore: 1\n". */
+void env_write_config(const struct env *e, const char *const *more);
+/** The end of vswd's log. */
+void env_log(const struct env *e, char *buf, size_t size);
 const char *env_vhost_path(const struct env *e, unsigned int vm);
 const char *env_uds_path(const struct env *e, unsigned int vm);
 unsigned int env_n_fds(const struct env *e);
@@ -188,6 +197,9 @@ struct flow {
 	uint64_t host_sent, guest_received;
 	size_t chunk; /* bytes of one call; 0 = 64 KiB */
 };
+
+/** One step of each flow. @return whether a byte moved. */
+bool step_flows(struct env *e, struct flow *flows, unsigned int n);
 
 /** Move and verify the bytes of all flows at once. */
 void run_flows(struct env *e, struct flow *flows, unsigned int n);

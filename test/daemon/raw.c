@@ -41,12 +41,15 @@ raw_send_op(struct env *e, struct vsw_guest *g, unsigned int vm, uint16_t op)
 struct vsw_pkt
 raw_expect(struct env *e, struct vsw_guest *g, uint16_t op)
 {
+	uint64_t start = vsw_guest_now_ms();
 	struct vsw_pkt pkt;
 
 	if (vsw_guest_recv_pkt(g, &pkt, NULL, 0, WAIT_MS) < 0)
 		fail_env(e, "waiting for %s: %s", vsw_pkt_op_str(op), vsw_guest_error(g));
-	if (pkt.op != op)
-		fail_env(e, "expected %s, got %s", vsw_pkt_op_str(op), vsw_pkt_op_str(pkt.op));
+	if (pkt.op != op) /* a RST after 2 s is a request that nobody answered in time */
+		fail_env(e, "expected %s, got %s from port %u to %u after %lu ms",
+			 vsw_pkt_op_str(op), vsw_pkt_op_str(pkt.op), pkt.src_port, pkt.dst_port,
+			 (unsigned long)(vsw_guest_now_ms() - start));
 	return pkt;
 }
 

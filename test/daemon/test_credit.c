@@ -239,7 +239,7 @@ test_window_opens_as_the_host_reads(struct env *e)
 		ssize_t n;
 
 		pattern_fill(buf, sent, sizeof(buf));
-		n = vsw_guest_send(p.s, buf, sizeof(buf), 200);
+		n = vsw_guest_send(p.s, buf, sizeof(buf), 20);
 		if (n > 0)
 			sent += (size_t)n;
 		if (n == sizeof(buf))

@@ -110,6 +110,7 @@ test_config_can_be_read_anywhere_at_any_time(struct env *e)
 		pair_check(e, &p);
 		ok(e, g, vsw_guest_stop(g), "stopping");
 		check_config(e, g, vm);
+		ok(e, g, vsw_guest_start(g, VSW_GUEST_BOOT), "booting");
 		pair_close(e, &p);
 		guest_down(e, vm);
 		env_wait_fds(e, env_baseline_fds(e));
@@ -121,13 +122,15 @@ test_a_feature_that_was_not_offered_ends_the_connection(struct env *e)
 {
 	/* SEQPACKET, RING_PACKED, an unknown one, IOMMU_PLATFORM */
 	static const unsigned int bits[] = {1, 34, 24, 33};
-	struct vsw_guest *other = guest_up(e, 1, NULL);
-	struct pair p = pair_from_guest(e, 1, 52);
+	struct pair p;
+	unsigned int before;
 
+	guest_up(e, 1, NULL);
+	p = pair_from_guest(e, 1, 52);
+	before = env_settled_fds(e);
 	for (size_t i = 0; i < VSW_ARRAY_SIZE(bits); i++) {
 		struct vsw_guest_conf conf = guest_conf(e, 0);
 		struct vsw_guest *g = vsw_guest_create(&conf);
-		unsigned int before = env_settled_fds(e);
 		uint64_t features = 1ull << 32 | 1ull << 30 | 1ull << bits[i];
 		uint8_t byte;
 
@@ -142,7 +145,6 @@ test_a_feature_that_was_not_offered_ends_the_connection(struct env *e)
 	guest_up(e, 0, NULL);
 	check_both_ways(e, 0);
 	pair_check(e, &p);
-	(void)other;
 }
 
 /*
@@ -231,7 +233,7 @@ move_disturbed(struct env *e, struct disturbance *d)
 static void
 add_memory(struct env *e, struct disturbance *d)
 {
-	ok(e, d->g, vsw_guest_add_region(d->g, 8 * MIB), "adding memory");
+	ok(e, d->g, vsw_guest_add_region(d->g, 32 * MIB), "adding memory");
 }
 
 static void
@@ -460,6 +462,7 @@ stuffed_guest(struct env *e)
 	struct vsw_guest_conf conf = guest_conf(e, 0);
 	struct vsw_guest *g;
 
+	conf.ring_size = 64;
 	conf.send_shape = VSW_GUEST_SEND_INDIRECT;
 	conf.send_fragments = 40;
 	g = guest_up(e, 0, &conf);
@@ -511,7 +514,7 @@ test_memory_added_while_hosts_do_not_read(struct env *e)
 	static uint8_t buf[65536];
 	struct vsw_guest *g = stuffed_guest(e);
 
-	ok(e, g, vsw_guest_add_region(g, 8 * MIB), "adding memory");
+	ok(e, g, vsw_guest_add_region(g, 32 * MIB), "adding memory");
 	ok(e, g, vsw_guest_send_mem_table(g), "telling the same memory");
 	for (int i = 0; i < N_STUFFED; i++) {
 		const struct busy *b = &stuffed[i];
@@ -534,12 +537,13 @@ static void
 test_a_vmm_that_dies_and_comes_back_20_times(struct env *e)
 {
 	struct pair other;
+	unsigned int before;
 
 	guest_up(e, 1, NULL);
 	other = pair_from_guest(e, 1, 52);
+	before = env_settled_fds(e);
 	for (unsigned int i = 0; i < 20; i++) {
 		struct vsw_guest_conf conf = guest_conf(e, 0);
-		unsigned int before = env_settled_fds(e);
 		struct vsw_guest *g;
 		struct busy b;
 
@@ -554,6 +558,30 @@ test_a_vmm_that_dies_and_comes_back_20_times(struct env *e)
 		env_wait_fds(e, before);
 		pair_check(e, &other);
 	}
+}
+
+/* Resets that found no receive buffer belong to the driver that is gone. */
+static void
+test_nothing_of_an_old_life_reaches_the_new(struct env *e)
+{
+	struct vsw_guest *g = guest_up(e, 0, NULL);
+	struct vsw_pkt pkt = raw_pkt(0, VSW_OP_SHUTDOWN);
+
+	raw_connect(e, g, 0, 262144);
+	vsw_guest_hold_recv(g, true);
+	/* each answer takes one of the buffers that vswd has still */
+	for (int i = 0; i < 300; i++) {
+		raw_send_op(e, g, 0, VSW_OP_CREDIT_REQUEST);
+		ok(e, g, vsw_guest_wait_used(g, VSW_GUEST_FROM_GUEST, WAIT_MS), "asking");
+	}
+	pkt.flags = VSW_SHUTDOWN_BOTH;
+	raw_send(e, g, &pkt, NULL, 0);
+	ok(e, g, vsw_guest_wait_used(g, VSW_GUEST_FROM_GUEST, WAIT_MS), "closing");
+	ok(e, g, vsw_guest_stop(g), "stopping");
+	vsw_guest_hold_recv(g, false);
+	ok(e, g, vsw_guest_start(g, VSW_GUEST_BOOT), "booting");
+	raw_expect_quiet(e, g);
+	raw_check_alive(e, g, 0);
 }
 
 static void
@@ -610,11 +638,12 @@ test_front_ends_that_say_nothing_or_nonsense(struct env *e)
 		{"text", {0x4e4e4f43, 0x20544345, 0x0a323235}, 12, true},
 	};
 	struct pair other;
+	unsigned int before;
 
 	guest_up(e, 1, NULL);
 	other = pair_from_guest(e, 1, 52);
+	before = env_settled_fds(e);
 	for (size_t i = 0; i < VSW_ARRAY_SIZE(cases); i++) {
-		unsigned int before = env_settled_fds(e);
 		int fd = connect_raw(e, 0), host;
 
 		if (cases[i].len > 0)
@@ -653,6 +682,7 @@ main(void)
 		CASE(test_a_stop_while_hosts_do_not_read),
 		CASE(test_memory_added_while_hosts_do_not_read),
 		CASE(test_a_vmm_that_dies_and_comes_back_20_times),
+		CASE(test_nothing_of_an_old_life_reaches_the_new),
 		CASE(test_a_second_vmm_is_refused_and_the_first_goes_on),
 		CASE(test_front_ends_that_say_nothing_or_nonsense),
 	};

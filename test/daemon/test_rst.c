@@ -307,6 +307,57 @@ test_a_closed_pair_of_ports_is_free_at_once(struct env *e)
 	raw_check_alive(e, g, 0);
 }
 
+/* A guest without buffers for anything, and raw. */
+static void
+use_up_buffers(struct env *e, struct vsw_guest *g)
+{
+	struct vsw_pkt pkt = raw_pkt(0, VSW_OP_CREDIT_UPDATE);
+
+	vsw_guest_hold_recv(g, true);
+	pkt.src_port = 7999;
+	raw_send(e, g, &pkt, NULL, 0);
+	raw_expect(e, g, VSW_OP_RST);
+}
+
+/* REQUEST on the pair of ports to which a RST is owed. */
+static void
+request_again(struct env *e, struct vsw_guest *g, int listener)
+{
+	struct vsw_pkt pkt;
+
+	check(e, vsw_guest_wait_used(g, VSW_GUEST_FROM_GUEST, WAIT_MS) == 0);
+	raw_send_op(e, g, 0, VSW_OP_REQUEST);
+	check(e, vsw_guest_wait_used(g, VSW_GUEST_FROM_GUEST, WAIT_MS) == 0);
+	env_close(e, host_accept(e, listener));
+	vsw_guest_hold_recv(g, false);
+	raw_expect(e, g, VSW_OP_RESPONSE);
+	pkt = raw_expect(e, g, VSW_OP_SHUTDOWN);
+	check(e, pkt.flags == VSW_SHUTDOWN_BOTH);
+	raw_expect_quiet(e, g);
+}
+
+static void
+test_a_reset_that_was_not_told_does_not_refuse_the_next_request(struct env *e)
+{
+	struct vsw_guest_conf conf = guest_conf(e, 0);
+	struct vsw_pkt shutdown = raw_pkt(0, VSW_OP_SHUTDOWN);
+	struct vsw_guest *g;
+	int listener = host_listen(e, 0, RAW_HOST_PORT, 8);
+
+	conf.n_recv_bufs = 1;
+	g = guest_up(e, 0, &conf);
+	vsw_guest_set_raw(g, true);
+	use_up_buffers(e, g);
+	raw_send_op(e, g, 0, VSW_OP_CREDIT_UPDATE); /* of a connection that is not there */
+	request_again(e, g, listener);
+
+	use_up_buffers(e, g);
+	shutdown.flags = VSW_SHUTDOWN_BOTH;
+	raw_send(e, g, &shutdown, NULL, 0);
+	request_again(e, g, listener);
+	raw_send_op(e, g, 0, VSW_OP_RST);
+}
+
 static void
 test_late_packets_of_the_old_connection_do_not_confuse_the_new(struct env *e)
 {
@@ -429,6 +480,7 @@ main(void)
 		CASE(test_data_instead_of_a_response_is_refused),
 		CASE(test_second_request_of_a_live_pair_leaves_one_connection),
 		CASE(test_a_closed_pair_of_ports_is_free_at_once),
+		CASE(test_a_reset_that_was_not_told_does_not_refuse_the_next_request),
 		CASE(test_late_packets_of_the_old_connection_do_not_confuse_the_new),
 		CASE(test_shutdown_gets_rst_although_nobody_reads),
 		CASE(test_data_after_shutdown_is_not_delivered),

@@ -39,12 +39,15 @@ class Bench:
     def __init__(self, opt):
         self.opt = opt
         self.vsw_guest = str(pathlib.Path(opt.build, "app", "vsw-guest"))
-        self.cpus = [opt.switch_cpu, opt.load_cpu]
+        self.cpus = (opt.switch_cpu, opt.load_cpu)
+        self.switch_place = switches.Place(self.cpus[:1], opt.nice)
+        self.load_place = switches.Place(self.cpus[1:], opt.nice)
+        self.both_place = switches.Place(self.cpus, opt.nice)
         self.duts = [switches.Vswd("vswd", str(pathlib.Path(opt.build, "app", "vswd")),
-                                   opt.switch_cpu, opt.nice)]
+                                   self.switch_place)]
         for spec in opt.also:
             name, _, path = spec.partition("=")
-            self.duts.append(switches.Vswd(name, path, opt.switch_cpu, opt.nice))
+            self.duts.append(switches.Vswd(name, path, self.switch_place))
         self.peer_version = None
         if not opt.no_peer:
             self.add_peer()
@@ -57,18 +60,15 @@ class Bench:
         except switches.Unavailable as error:
             print(f"without {switches.PEER}: {error}")
             return
-        self.duts.append(switches.Peer(command, self.opt.switch_cpu, self.opt.nice))
+        self.duts.append(switches.Peer(command, self.switch_place))
 
     # -- processes
-
-    def vsw_guest_args(self, args):
-        return ["taskset", "-c", str(self.opt.load_cpu), self.vsw_guest, *args]
 
     def run_load(self, args, timeout):
         """One run of vsw-guest. @return its result."""
         done = subprocess.run(
-            self.vsw_guest_args([*args, "--json"]), capture_output=True, text=True,
-            timeout=timeout, preexec_fn=lambda: switches.be_nice(self.opt.nice))
+            [self.vsw_guest, *args, "--json"], capture_output=True, text=True, timeout=timeout,
+            preexec_fn=self.load_place.apply)
         why = done.stderr.strip().split("\n")[0]
         why = re.sub(r"^vsw-guest: ", "", why)
         if not done.stdout.startswith("{"):
@@ -111,7 +111,7 @@ class Bench:
             # By count, so that the calls of the connection and the end weigh nothing.
             size = int(next(a for a in args if a.startswith("--size=")).partition("=")[2])
             total = 256 << 20
-            result = self.run_load([*args, f"--count={total // size}"], 120)
+            result = self.run_load([*args, "--settle=0.5", f"--count={total // size}"], 120)
         finally:
             tracer.terminate()
             tracer.wait()
@@ -119,6 +119,8 @@ class Bench:
             calls = {words[1]: int(words[0]) for words in map(str.split, f)
                      if len(words) == 2 and words[0].isdigit() and words[1] != "total"}
         result["syscalls"] = calls
+        # A switch that polls asks epoll all the time, also while nothing is to be moved.
+        calls.pop("epoll_wait", None)
         result["syscalls_per_mib"] = sum(calls.values()) / (total / (1 << 20))
         result["foreign"] = 0
         return result
@@ -129,13 +131,9 @@ class Bench:
         folder = pathlib.Path(self.opt.build, "perf")
         uds = f"{folder}/limit{os.getpid()}"
 
-        def prepare():
-            os.sched_setaffinity(0, {self.opt.switch_cpu})
-            switches.be_nice(self.opt.nice)
-
         server = subprocess.Popen(
             [self.vsw_guest, "listen", f"--host={uds}", "--wait=poll", "--no-verify", *listen,
-             str(PORT)], preexec_fn=prepare, stderr=subprocess.DEVNULL)
+             str(PORT)], preexec_fn=self.switch_place.apply, stderr=subprocess.DEVNULL)
         try:
             while not os.path.exists(f"{uds}_{PORT}") and server.poll() is None:
                 os.sched_yield()
@@ -149,9 +147,8 @@ class Bench:
             server.wait()
 
     def fingerprint(self):
-        done = subprocess.run(["taskset", "-c", ",".join(map(str, self.cpus)), self.vsw_guest,
-                               "limits", "--json"], capture_output=True, text=True, check=True,
-                              preexec_fn=lambda: switches.be_nice(self.opt.nice))
+        done = subprocess.run([self.vsw_guest, "limits", "--json"], capture_output=True,
+                              text=True, check=True, preexec_fn=self.both_place.apply)
         return json.loads(done.stdout)
 
     # -- passes
@@ -325,8 +322,8 @@ def parse_args():
     parser.add_argument("--retries", type=int, help="more passes in place of noisy ones (5)")
     parser.add_argument("--time", type=float, help="seconds of a measurement (1)")
     parser.add_argument("--warmup", type=float, default=0.3)
-    parser.add_argument("--patience", type=float, default=5,
-                        help="seconds to wait before each pass for others to be quiet (5)")
+    parser.add_argument("--patience", type=float, default=1,
+                        help="seconds to wait before each pass for others to be quiet (1)")
     parser.add_argument("--nice", type=int, default=-20, help="priority of what is measured")
     parser.add_argument("--switch-cpu", type=int, default=0)
     parser.add_argument("--load-cpu", type=int, default=1)

@@ -57,7 +57,7 @@ CPU = Derived("cpu", "% cpu", True, "",
 
 def memory(n, key):
     """KiB that each of n things adds, from before the guests to after the connections."""
-    return Derived(key, "KiB", True, "", lambda r: (r[f"watched_{key}_kib"][1] -
+    return Derived(key, "KiB", True, f" {key}", lambda r: (r[f"watched_{key}_kib"][1] -
                                                      r[f"watched_{key}_kib"][0]) / n)
 
 
@@ -134,7 +134,7 @@ def costs():
               ("hold", "--connections=1000"), (memory(1000, "rss"), memory(1000, "anon")))
     for path in ("g2h", "h2g"):
         for size in (4096, 65536):
-            yield Row(f"system calls per MiB {path} {KIB[size]}",
+            yield Row(f"system calls but epoll_wait {path} {KIB[size]}",
                       ("stream", f"--path={path}", f"--size={size}"),
                       (Metric("syscalls_per_mib", "/MiB", True),), is_optional=True,
                       counts_syscalls=True)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The switches under test: how each is obtained, started and stopped."""
 
+import dataclasses
 import os
 import pathlib
 import shutil
@@ -19,12 +20,21 @@ class Unavailable(Exception):
     """A switch that cannot be had here; the message says why."""
 
 
-def be_nice(nice):
-    """Run in a child before exec: a higher priority, where that is allowed."""
-    try:
-        os.setpriority(os.PRIO_PROCESS, 0, nice)
-    except PermissionError:
-        pass
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where and how a process runs. apply() is for a child, before its exec.
+
+    Not SCHED_FIFO: a lcore that polls would keep vswd's other threads from that cpu."""
+
+    cpus: tuple
+    nice: int
+
+    def apply(self):
+        os.sched_setaffinity(0, self.cpus)
+        try:
+            os.setpriority(os.PRIO_PROCESS, 0, self.nice)
+        except PermissionError:
+            pass
 
 
 class Switch:
@@ -33,8 +43,8 @@ class Switch:
     name = ""
     is_one_thread = False
 
-    def __init__(self, cpu, nice):
-        self.cpu, self.nice = cpu, nice
+    def __init__(self, place):
+        self.place = place
         self.process = self.folder = None
 
     def command(self, n_guests, idle):
@@ -48,14 +58,10 @@ class Switch:
         self.folder = tempfile.mkdtemp(prefix="vsw-perf-")
         self.log = open(f"{self.folder}/log", "w+", encoding="utf-8", errors="replace")
 
-        def prepare():
-            os.sched_setaffinity(0, {self.cpu})
-            be_nice(self.nice)
-
         env = dict(os.environ, XDG_RUNTIME_DIR=self.folder)
         self.process = subprocess.Popen(self.command(n_guests, idle), stdout=self.log,
                                         stderr=self.log, stdin=subprocess.DEVNULL,
-                                        preexec_fn=prepare, env=env)
+                                        preexec_fn=self.place.apply, env=env)
         self.await_sockets(n_guests)
 
     def await_sockets(self, n_guests):
@@ -89,12 +95,12 @@ class Vswd(Switch):
 
     is_one_thread = True
 
-    def __init__(self, name, path, cpu, nice):
-        super().__init__(cpu, nice)
+    def __init__(self, name, path, place):
+        super().__init__(place)
         self.name, self.path = name, path
 
     def command(self, n_guests, idle):
-        args = [self.path, "-l", str(self.cpu), "--", f"--idle={'adaptive' if idle else 'poll'}"]
+        args = [self.path, "-l", str(self.place.cpus[0]), "--", f"--idle={'adaptive' if idle else 'poll'}"]
         for vm in self.vms(n_guests):
             args += ["--vm", vm]
         return args
@@ -105,8 +111,8 @@ class Peer(Switch):
 
     name = PEER
 
-    def __init__(self, command, cpu, nice):
-        super().__init__(cpu, nice)
+    def __init__(self, command, place):
+        super().__init__(place)
         self.prefix = command
 
     def command(self, n_guests, idle):

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Proves that --vm is read in both spellings with the documented defaults, and that each
- * mistake is told in one sentence that names the argument, the key and the remedy.
+ * Proves that --vm is read in both spellings with the documented defaults, that a configuration
+ * file may say the same and more, and that each mistake is told in one sentence that names its
+ * place, the key and the remedy.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -62,6 +63,58 @@ test_vm_has_defaults(void **state)
 	assert_int_equal(conf.guest[0].spec.window_bytes, 262144);
 	assert_int_equal(conf.guest[0].spec.queue_size, 0);
 	assert_int_equal(conf.guest[0].spec.max_connections, 4096);
+	assert_true(conf.guest[0].spec.hairpin);
+	assert_int_equal(conf.guest[0].spec.lcore, -1);
+	assert_int_equal(conf.guest[0].spec.n_groups, 1);
+	assert_string_equal(conf.guest[0].spec.group[0], "default");
+}
+
+/* The groups of guest i, by name, sorted. */
+static void
+expect_groups(unsigned int i, const char *const *names, unsigned int n)
+{
+	const struct vsw_guest_spec *spec = &conf.guest[i].spec;
+
+	assert_int_equal(spec->n_groups, n);
+	for (unsigned int k = 0; k < n; k++)
+		assert_string_equal(spec->group[k], names[k]);
+}
+
+static void
+test_vm_has_groups(void **state)
+{
+	static const char *const args[] = {
+		"socket=/a,uds-path=/b,groups=red+blue",
+		"socket=/c,uds-path=/d,groups=blue+green+blue+red,hairpin=off,lcore=7",
+		"socket=/e,uds-path=/f,groups=default,hairpin=on,lcore=0",
+		"socket=/g,uds-path=/h",
+	};
+	static const char *const red_blue[] = {"blue", "red"};
+	static const char *const all[] = {"blue", "green", "red"};
+	static const char *const by_default[] = {"default"};
+
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(args); i++)
+		assert_int_equal(vsw_conf_add_vm(&conf, args[i], error), 0);
+	expect_groups(0, red_blue, 2);
+	expect_groups(1, all, 3);
+	expect_groups(2, by_default, 1);
+	expect_groups(3, by_default, 1);
+	assert_true(conf.guest[0].spec.hairpin);
+	assert_false(conf.guest[1].spec.hairpin);
+	assert_true(conf.guest[2].spec.hairpin);
+	assert_int_equal(conf.guest[1].spec.lcore, 7);
+	assert_int_equal(conf.guest[2].spec.lcore, 0);
+}
+
+static void
+test_vm_takes_the_most_groups(void **state)
+{
+	assert_int_equal(vsw_conf_add_vm(&conf,
+					 "socket=/a,uds-path=/b,groups=a+b+c+d+e+f+g+h+i+j+k+l+m+n+"
+					 "o+" A10 A10 A10 A10 A10 A10 "123",
+					 error),
+			 0);
+	assert_int_equal(conf.guest[0].spec.n_groups, 16);
 }
 
 static void
@@ -93,6 +146,19 @@ test_vm_tells_each_mistake(void **state)
 		{"socket=/a,uds-path=/b,tx-buffer-size=9999999999", "tx-buffer-size: 9999999999"},
 		{"socket=/a,uds-path=/b,queue-size=100", "queue-size: 100 is wrong"},
 		{"socket=/a,uds-path=/b,queue-size=65536", "queue-size: 65536 is wrong"},
+		{"socket=/a,uds-path=/b,groups=", "groups: it needs a value"},
+		{"socket=/a,uds-path=/b,groups=a++b", "groups: a++b is wrong, a name is empty"},
+		{"socket=/a,uds-path=/b,groups=a+", "groups: a+ is wrong, a name is empty"},
+		{"socket=/a,uds-path=/b,groups=+", "groups: + is wrong, a name is empty"},
+		{"socket=/a,uds-path=/b,groups=" A10 A10 A10 A10 A10 A10 "1234", "groups: " A10},
+		{"socket=/a,uds-path=/b,groups=a+b+c+d+e+f+g+h+i+j+k+l+m+n+o+p+q",
+		 "groups: a+b+c+d+e+f+g+h+i+j+k+l+m+n+o+p+q is wrong, a guest has at most 16"},
+		{"socket=/a,uds-path=/b,groups=a,groups=b", "groups: it is given twice"},
+		{"socket=/a,uds-path=/b,hairpin=", "hairpin: it needs a value"},
+		{"socket=/a,uds-path=/b,hairpin=maybe", "hairpin: maybe is wrong, it is on or off"},
+		{"socket=/a,uds-path=/b,lcore=-1", "lcore: -1 is wrong"},
+		{"socket=/a,uds-path=/b,lcore=1024", "lcore: 1024 is wrong"},
+		{"socket=/a,uds-path=/b,lcore=x", "lcore: x is wrong"},
 	};
 
 	for (size_t i = 0; i < VSW_ARRAY_SIZE(cases); i++) {
@@ -216,23 +282,360 @@ test_check_looks_at_the_file_system(void **state)
 	unlink(path);
 }
 
+/*
+ * Files.
+ */
+
+static char file_path[64];
+
+static int
+read_text(const char *text)
+{
+	FILE *file = fopen(file_path, "w");
+
+	assert_non_null(file);
+	fputs(text, file);
+	fclose(file);
+	memset(&conf, 0, sizeof(conf));
+	error[0] = '\0';
+	return vsw_conf_read_file(&conf, file_path, error);
+}
+
+static void
+expect_read(const char *text)
+{
+	if (read_text(text) != 0)
+		fail_msg("%s", error);
+}
+
+static void
+test_file_has_every_key(void **state)
+{
+	const struct vsw_guest_spec *spec = &conf.guest[0].spec;
+
+	expect_read("# a comment\n"
+		    "eal: [-l, 1-3, \"--file-prefix=a b\"]\n"
+		    "idle: poll\n"
+		    "max_guests: 100\n"
+		    "vms:\n"
+		    "  - guest_cid: 7\n"
+		    "    name: web-1\n"
+		    "    socket: /run/a\n"
+		    "    uds_path: '/run/b c'\n"
+		    "    tx_buffer_size: 32768\n"
+		    "    queue_size: 1024\n"
+		    "    groups: red+blue+red\n"
+		    "    hairpin: off\n"
+		    "    lcore: 2\n"
+		    "    client: on\n"
+		    "    socket_mode: 0660\n"
+		    "    socket_owner: root\n"
+		    "    socket_group: 12345\n"
+		    "    limits:\n"
+		    "      connections: 10\n"
+		    "      spill_bytes: 0\n"
+		    "  - {guest-cid: 8, socket: /run/c, uds-path: /run/d, groups: [x, a, x]}\n");
+	assert_int_equal(conf.n_eal, 3);
+	assert_string_equal(conf.eal_text, "-l");
+	assert_string_equal(conf.eal_text + 3, "1-3");
+	assert_string_equal(conf.eal_text + 7, "--file-prefix=a b");
+	assert_true(conf.has_idle);
+	assert_int_equal(conf.idle, VSW_IDLE_POLL);
+	assert_int_equal(conf.max_guests, 100);
+	assert_int_equal(conf.n_guests, 2);
+
+	assert_string_equal(spec->name, "web-1");
+	assert_int_equal(spec->cid, 7);
+	assert_string_equal(spec->socket, "/run/a");
+	assert_string_equal(spec->uds_path, "/run/b c");
+	assert_int_equal(spec->window_bytes, 32768);
+	assert_int_equal(spec->queue_size, 1024);
+	assert_int_equal(spec->n_groups, 2);
+	assert_string_equal(spec->group[0], "blue");
+	assert_string_equal(spec->group[1], "red");
+	assert_false(spec->hairpin);
+	assert_int_equal(spec->lcore, 2);
+	assert_true(spec->client);
+	assert_int_equal(spec->socket_mode, 0660);
+	assert_int_equal(spec->socket_owner, 0);
+	assert_int_equal(spec->socket_group, 12345);
+	assert_int_equal(spec->max_connections, 10);
+	assert_int_equal(spec->spill_bytes, 0);
+
+	spec = &conf.guest[1].spec;
+	assert_int_equal(spec->cid, 8);
+	assert_string_equal(spec->name, "vm8");
+	assert_int_equal(spec->n_groups, 2);
+	assert_string_equal(spec->group[0], "a");
+	assert_string_equal(spec->group[1], "x");
+}
+
+static void
+test_file_has_the_defaults_of_the_command_line(void **state)
+{
+	static struct vsw_conf other;
+
+	memset(&other, 0, sizeof(other));
+	assert_int_equal(vsw_conf_add_vm(&other, "socket=/a,uds-path=/b", error), 0);
+	expect_read("vms:\n- socket: /a\n  uds_path: /b\n");
+	assert_int_equal(vsw_guest_spec_diff(&conf.guest[0].spec, &other.guest[0].spec), 0);
+	assert_string_equal(conf.guest[0].spec.group[0], "default");
+	assert_false(conf.has_idle);
+}
+
+static void
+test_file_of_vhost_device_vsock(void **state)
+{
+	/* From its README. */
+	expect_read("vms:\n"
+		    "    - guest_cid: 3\n"
+		    "      socket: /tmp/vhost3.socket\n"
+		    "      uds_path: /tmp/vm3.vsock\n"
+		    "      tx_buffer_size: 65536\n"
+		    "      queue_size: 1024\n"
+		    "      groups: group1+groupA\n"
+		    "    - guest_cid: 4\n"
+		    "      socket: /tmp/vhost4.socket\n"
+		    "      uds_path: /tmp/vm4.vsock\n"
+		    "      tx_buffer_size: 32768\n"
+		    "      queue_size: 256\n"
+		    "      groups: group2+groupB\n");
+	assert_int_equal(vsw_conf_check(&conf, error), 0);
+	assert_int_equal(conf.n_guests, 2);
+	assert_string_equal(conf.guest[1].spec.group[1], "groupB");
+}
+
+static void
+test_file_may_have_no_guest(void **state)
+{
+	expect_read("vms: []\n");
+	assert_int_equal(conf.n_guests, 0);
+	expect_read("vms:\n");
+	assert_int_equal(conf.n_guests, 0);
+}
+
+#define G "vms:\n- socket: /a\n  uds_path: /b\n"
+
+static void
+test_file_tells_each_mistake_and_its_place(void **state)
+{
+	static const struct {
+		const char *text, *says;
+	} cases[] = {
+		/* YAML itself */
+		{"", "1:1: the file is empty; it needs a list vms:"},
+		{"# nothing\n", "1:1: the file is empty; it needs a list vms:"},
+		{"vms: [\n", "2:1: this is not YAML: did not find expected node content"},
+		{"vms:\n\t- a\n", "2:1: this is not YAML: found character that cannot start any"},
+		{"vms: []\n--- \nvms: []\n", "3:1: a second document begins"},
+		{"vms: [\xff]\n", "1:1: at byte 6: invalid leading UTF-8 octet; the file must be"},
+		{"- 1\n", "1:1: the file is a list; it must be a mapping with vms:"},
+		{"hello\n", "1:1: the file is a value; it must be a mapping with vms:"},
+		{"[a]: 1\n", "1:1: a key must be a word"},
+		/* around the guests */
+		{"idle: poll\n", "1:1: vms: it is missing; it is the list of guests"},
+		{"vms: 3\n", "1:6: vms: it is a list of guests, not a value"},
+		{"vms: {a: 1}\n", "1:6: vms: it is a list of guests, not a mapping"},
+		{"vms: [3]\n", "1:7: vms: a guest is a mapping, as in {guest_cid: 3"},
+		{"vms: []\nvms: []\n", "2:1: vms: it is given twice"},
+		{"vms: []\ncolor: red\n",
+		 "2:1: unknown key 'color'; known are vms, eal, idle and max_guests"},
+		{"vms: []\nidle: fast\n", "2:7: idle: fast is wrong, it is adaptive or poll"},
+		{"vms: []\nidle: [poll]\n", "2:7: idle: it is a value, not a list"},
+		{"vms: []\nmax_guests: 513\n",
+		 "2:13: max_guests: 513 is wrong, it is a number from 1 to 512"},
+		{"vms: []\neal: -l 0\n", "2:6: eal: it is a list of arguments, as in [-l"},
+		{"vms: []\neal: [-l, [0]]\n", "2:11: eal: an argument is a word"},
+		{"vms: []\neal: [-l, 0, --]\n", "2:14: eal: it ends without --"},
+		/* a guest */
+		{"vms:\n- guest_cid: 3\n", "2:3: socket: it is missing"},
+		{"vms:\n- socket: /a\n", "2:3: uds_path: it is missing"},
+		{G "  color: red\n", "4:3: unknown key 'color'; known are name, guest_cid,"},
+		{G "  limit_connections: 3\n", "4:3: unknown key 'limit_connections'"},
+		{G "  socket: /c\n", "4:3: socket: it is given twice"},
+		{G "  uds-path: /c\n", "4:3: uds-path: it is given twice"},
+		{G "  guest_cid: 2\n", "4:14: guest_cid: 2 is wrong, a guest has a CID from 3 to "
+				       "4294967294"},
+		{G "  guest_cid:\n", "4:13: guest_cid: it needs a value"},
+		{G "  guest_cid: ~\n", "4:14: guest_cid: it needs a value"},
+		{G "  guest_cid: [3]\n", "4:14: guest_cid: it is a value, not a list"},
+		{G "  guest_cid: \"3\\0\"\n", "4:14: guest_cid: there is a NUL character in it"},
+		{G "  name: 77\n", "4:9: name: 77 is wrong, a name has 1 to 63 letters"},
+		{G "  name: a b\n", "4:9: name: a b is wrong, a name has 1 to 63 letters"},
+		{"vms:\n- socket: /" A90 A90 "\n", "2:11: socket: /aaaa"},
+		{"vms:\n- uds_path: /" A90 A10 "\n", "2:13: uds_path: /aaaa"},
+		{G "  tx_buffer_size: 0\n", "4:19: tx_buffer_size: 0 is wrong, it is a number"},
+		{G "  tx_buffer_size: 64K\n", "4:19: tx_buffer_size: 64K is wrong"},
+		{G "  queue_size: 100\n", "4:15: queue_size: 100 is wrong, it is a power of two"},
+		{G "  groups: a++b\n", "4:11: groups: a++b is wrong, a name is empty"},
+		{G "  groups: [a, '']\n", "4:15: groups:  is wrong, a name is empty"},
+		{G "  groups: [a, b+c]\n", "4:15: groups: b+c is wrong, in a list each group"},
+		{G "  groups: [a, [b]]\n", "4:15: groups: it is a list of names, not of lists"},
+		{G "  groups: {a: b}\n", "4:11: groups: it is a value, not a mapping"},
+		{G "  groups: a1+a2+a3+a4+a5+a6+a7+a8+a9+b1+b2+b3+b4+b5+b6+b7+b8\n",
+		 "4:11: groups: a1+a2"},
+		{G "  hairpin: maybe\n", "4:12: hairpin: maybe is wrong, it is on or off"},
+		{G "  client: 2\n", "4:11: client: 2 is wrong, it is on or off"},
+		{G "  lcore: -1\n", "4:10: lcore: -1 is wrong, it is the number of a polling"},
+		{G "  socket_mode: 0888\n", "4:16: socket_mode: 0888 is wrong, it is three octal"},
+		{G "  socket_mode: rw\n", "4:16: socket_mode: rw is wrong, it is three octal"},
+		{G "  socket_mode: 4755\n", "4:16: socket_mode: 4755 is wrong"},
+		{G "  socket_owner: nobody-there\n",
+		 "4:17: socket_owner: nobody-there is wrong, there is no such user"},
+		{G "  socket_group: nobody-there\n",
+		 "4:17: socket_group: nobody-there is wrong, there is no such group"},
+		{G "  limits: 3\n", "4:11: limits: it is a mapping, as in {connections: 1000}, not "
+				    "a value"},
+		{G "  limits: {bytes: 3}\n",
+		 "4:12: unknown limit 'bytes'; known are connections and spill_bytes"},
+		{G "  limits: {connections: 0}\n", "4:25: connections: 0 is wrong, it is a number"},
+		{G "  limits: {spill_bytes: x}\n", "4:25: spill_bytes: x is wrong"},
+		{G "  forward_cid: 1\n",
+		 "4:16: forward_cid: this vswd does not forward to AF_VSOCK sockets of the host"},
+		{G "  forward_listen: 9001+9002\n",
+		 "4:19: forward_listen: this vswd does not forward to AF_VSOCK sockets"},
+	};
+
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(cases); i++) {
+		char says[1024];
+
+		snprintf(says, sizeof(says), "%s:%s", file_path, cases[i].says);
+		assert_int_equal(read_text(cases[i].text), -EINVAL);
+		if (strncmp(error, says, strlen(says)) != 0)
+			fail_msg("of '%s' wanted '%s...', got '%s'", cases[i].text, says, error);
+		assert_null(strchr(error, '\n'));
+	}
+}
+
+static void
+test_file_that_cannot_be_read(void **state)
+{
+	memset(&conf, 0, sizeof(conf));
+	assert_int_equal(vsw_conf_read_file(&conf, "/nowhere/vsw.yaml", error), -ENOENT);
+	assert_string_equal(error,
+			    "/nowhere/vsw.yaml: it cannot be read: No such file or directory");
+	memset(&conf, 0, sizeof(conf));
+	assert_int_not_equal(vsw_conf_read_file(&conf, dir, error), 0);
+}
+
+static void
+test_file_of_two_guests_that_collide(void **state)
+{
+	static const struct {
+		const char *second, *says;
+	} cases[] = {
+		{"socket: /c\n  uds_path: /d\n  guest_cid: 3",
+		 "6:14: guest_cid: two guests have 3"},
+		{"socket: /c\n  uds_path: /d", "4:3: guest_cid: two guests have 3"},
+		{"guest_cid: 4\n  socket: /a\n  uds_path: /d", "5:11: socket: /a is also the "
+							       "socket of guest 3"},
+		{"guest_cid: 4\n  socket: /b\n  uds_path: /d", "5:11: socket: /b is also the "
+							       "uds-path of guest 3"},
+		{"guest_cid: 4\n  socket: /c\n  uds_path: /a", "6:13: uds_path: /a is also the "
+							       "socket of guest 3"},
+		{"guest_cid: 4\n  socket: /c\n  uds_path: /c", "6:13: uds_path: /c collides with"},
+		{"guest_cid: 4\n  socket: /b_80\n  uds_path: /d",
+		 "5:11: socket: /b_80, the socket of guest 4, is where guest 3 would reach a port"},
+		{"guest_cid: 4\n  name: vm3\n  socket: /c\n  uds_path: /d",
+		 "5:9: name: guest 3 is called vm3, too"},
+	};
+
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(cases); i++) {
+		char text[512], says[256];
+
+		snprintf(text, sizeof(text), G "- %s\n", cases[i].second);
+		expect_read(text);
+		snprintf(says, sizeof(says), "%s:%s", file_path, cases[i].says);
+		assert_int_equal(vsw_conf_check(&conf, error), -EINVAL);
+		if (strncmp(error, says, strlen(says)) != 0)
+			fail_msg("of '%s' wanted '%s...', got '%s'", text, says, error);
+	}
+}
+
+static void
+test_what_differs_is_told_by_kind(void **state)
+{
+	static const struct {
+		const char *key, *value;
+		uint32_t diff;
+	} cases[] = {
+		{"name", "x", VSW_SPEC_DIFF_NAME},
+		{"guest-cid", "9", VSW_SPEC_DIFF_PLACE},
+		{"socket", "/x", VSW_SPEC_DIFF_PLACE},
+		{"uds-path", "/x", VSW_SPEC_DIFF_PLACE},
+		{"client", "on", VSW_SPEC_DIFF_PLACE},
+		{"lcore", "5", VSW_SPEC_DIFF_PLACE},
+		{"groups", "x", VSW_SPEC_DIFF_ROUTES},
+		{"groups", "default+x", VSW_SPEC_DIFF_ROUTES},
+		{"groups", "default+default", 0},
+		{"hairpin", "off", VSW_SPEC_DIFF_ROUTES},
+		{"hairpin", "true", 0},
+		{"tx-buffer-size", "4096", VSW_SPEC_DIFF_LIMITS},
+		{"queue-size", "64", VSW_SPEC_DIFF_LIMITS},
+		{"limit-connections", "1", VSW_SPEC_DIFF_LIMITS},
+		{"limit-spill-bytes", "1", VSW_SPEC_DIFF_LIMITS},
+		{"socket-mode", "600", VSW_SPEC_DIFF_ACCESS},
+		{"socket-owner", "1", VSW_SPEC_DIFF_ACCESS},
+		{"socket-group", "1", VSW_SPEC_DIFF_ACCESS},
+	};
+	char why[VSW_WHY_SIZE];
+
+	expect_read(G);
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(cases); i++) {
+		struct vsw_guest_spec spec = conf.guest[0].spec;
+
+		assert_int_equal(vsw_guest_spec_set(&spec, cases[i].key, cases[i].value, why), 0);
+		assert_int_equal(vsw_guest_spec_diff(&conf.guest[0].spec, &spec), cases[i].diff);
+		assert_int_equal(vsw_guest_spec_diff(&spec, &conf.guest[0].spec), cases[i].diff);
+	}
+}
+
+static void
+test_check_later_takes_live_sockets(void **state)
+{
+	char path[64];
+	int fd;
+
+	memset(&conf, 0, sizeof(conf));
+	add(VM, 3, "a", "b");
+	snprintf(path, sizeof(path), "%s/b", dir);
+	fd = bind_socket(path);
+	assert_int_equal(vsw_conf_check_paths(&conf, VSW_CONF_PATHS_LATER, error), 0);
+	assert_int_equal(vsw_conf_check_paths(&conf, VSW_CONF_PATHS_NOW, error), -EINVAL);
+	close(fd);
+	unlink(path);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_vm_takes_both_spellings, setup),
 		cmocka_unit_test_setup(test_vm_has_defaults, setup),
+		cmocka_unit_test_setup(test_vm_has_groups, setup),
+		cmocka_unit_test_setup(test_vm_takes_the_most_groups, setup),
 		cmocka_unit_test_setup(test_vm_tells_each_mistake, setup),
 		cmocka_unit_test_setup(test_vm_takes_the_longest_paths, setup),
 		cmocka_unit_test_setup(test_check_accepts_fresh_paths, setup),
 		cmocka_unit_test_setup(test_check_finds_duplicates, setup),
 		cmocka_unit_test_setup(test_check_looks_at_the_file_system, setup),
+		cmocka_unit_test_setup(test_check_later_takes_live_sockets, setup),
+		cmocka_unit_test_setup(test_file_has_every_key, setup),
+		cmocka_unit_test_setup(test_file_has_the_defaults_of_the_command_line, setup),
+		cmocka_unit_test_setup(test_file_of_vhost_device_vsock, setup),
+		cmocka_unit_test_setup(test_file_may_have_no_guest, setup),
+		cmocka_unit_test_setup(test_file_tells_each_mistake_and_its_place, setup),
+		cmocka_unit_test_setup(test_file_that_cannot_be_read, setup),
+		cmocka_unit_test_setup(test_file_of_two_guests_that_collide, setup),
+		cmocka_unit_test_setup(test_what_differs_is_told_by_kind, setup),
 	};
 	int rc;
 
 	if (mkdtemp(dir) == NULL)
 		return 1;
+	snprintf(file_path, sizeof(file_path), "%s/vsw.yaml", dir);
 	rc = cmocka_run_group_tests(tests, NULL, NULL);
+	unlink(file_path);
 	rmdir(dir);
 	return rc;
 }

@@ -89,6 +89,9 @@ static const char *const input_name[] = {
 #define ALL_PACKETS (BIT(N_PACKETS) - 1)
 #define ALL_EVENTS (BIT(N_INPUTS) - BIT(N_PACKETS))
 
+/* Events after which the guest knows of no connection that it could be told of. */
+#define FORGETS (EV(SUPERSEDED) | EV(GUEST_GONE))
+
 /* How a connection ends whose far end is still there, or was let go before. */
 #define END (ACT(CLOSE_FAR) | ACT(REMOVE) | ACT(DISARM))
 #define END_ALONE (ACT(REMOVE) | ACT(DISARM))
@@ -237,10 +240,11 @@ static const struct row {
 	CLOSE(ALL_OVER, HOST, EV(GUEST_GONE), END_ALONE, 0, GUEST_GONE),
 	CLOSE(ALL_OVER, SIBLING, EV(GUEST_GONE), END, 0, GUEST_GONE),
 
-	/* Nothing after the last; but a guest that is gone is not told any more. */
-	CLOSE(S(CLOSED_RST), ANY, EV(GUEST_GONE), 0, 0, ABORTED),
-	STAY(S(CLOSED_RST), ANY, ALL_PACKETS | (ALL_EVENTS & ~EV(GUEST_GONE)), 0, 0),
-	STAY(S(CLOSED), ANY, ALL_PACKETS | ALL_EVENTS, 0, 0),
+	/* Nothing after the last. */
+	STAY(ALL_CLOSED, ANY, ALL_PACKETS | (ALL_EVENTS & ~FORGETS), 0, 0),
+	STAY(S(CLOSED), ANY, FORGETS, 0, 0),
+	/* A RST told after the answer to the new REQUEST would be taken for that. */
+	CLOSE(S(CLOSED_RST), ANY, FORGETS, 0, 0, ABORTED),
 /* clang-format on */
 #undef RST
 #undef CLOSE

@@ -292,7 +292,7 @@ on_event(struct vsw_watch *watch, uint32_t events)
 	struct watched *w = VSW_CONTAINER_OF(watch, struct watched, watch);
 	char buf[64];
 
-	w->n_events++;
+	__atomic_store_n(&w->n_events, w->n_events + 1, __ATOMIC_RELAXED);
 	w->events = events;
 	if (w->reads)
 		(void)!read(w->watch.fd, buf, sizeof(buf));
@@ -838,6 +838,12 @@ struct brink {
 	bool is_over;
 };
 
+static unsigned int
+brink_pass(void *ctx)
+{
+	return 0;
+}
+
 static bool
 brink_before_sleep(void *ctx)
 {
@@ -852,14 +858,16 @@ static void *
 brink_main(void *arg)
 {
 	struct brink *brink = arg;
-	uint32_t seen = 0, seq = 0, x = 1;
+	uint32_t asked, seen = 0, seq = 0, x = 1;
 
 	while (!__atomic_load_n(&brink->is_over, __ATOMIC_RELAXED)) {
 		struct vsw_msg *msg;
 		uint64_t until;
 
-		if (__atomic_load_n(&brink->n_asked, __ATOMIC_RELAXED) == seen)
+		asked = __atomic_load_n(&brink->n_asked, __ATOMIC_RELAXED);
+		if (asked == seen)
 			continue;
+		seen = asked;
 		x = x * 1664525u + 1013904223u;
 		until = rte_rdtsc() + (x >> 16) % 1500;
 		msg = vsw_msg_alloc(VSW_MSG_NOTICE);
@@ -870,11 +878,9 @@ brink_main(void *arg)
 		while (rte_rdtsc() < until)
 			;
 		vsw_msg_send(brink->to->loop, msg);
-		/* The message ends this sleep, or keeps it from happening; the next question is
-		 * asked after it was handled. */
+		/* The message ends this sleep, or keeps it from happening. */
 		while (__atomic_load_n(&brink->hammer.n_handled, __ATOMIC_ACQUIRE) != seq)
 			rte_pause();
-		seen = __atomic_load_n(&brink->n_asked, __ATOMIC_RELAXED);
 	}
 	return NULL;
 }
@@ -890,7 +896,7 @@ test_no_wake_up_is_lost_on_the_brink(void **state)
 	runner_create(&r, 1, VSW_IDLE_ADAPTIVE);
 	brink.to = &r;
 	vsw_loop_add_role(r.loop, &(struct vsw_loop_role){
-					  .pass = runner_pass,
+					  .pass = brink_pass,
 					  .before_sleep = brink_before_sleep,
 					  .ctx = &brink,
 				  });
@@ -912,7 +918,7 @@ test_no_wake_up_is_lost_on_the_brink(void **state)
 		fail_msg("%u of %u messages waited for the end of a sleep, the worst %lu us",
 			 brink.hammer.n_late, brink.hammer.n_handled,
 			 (unsigned long)brink.hammer.worst_us);
-	assert_true(brink.hammer.n_handled > 100);
+	assert_true(brink.hammer.n_handled > 20);
 }
 
 /* A request and its reply, each of which wakes a sleeper. */
@@ -992,7 +998,8 @@ on_call(void *ctx, struct vsw_msg *msg)
 {
 	struct slow *slow = ctx;
 
-	slow->held[slow->n_held++] = msg;
+	slow->held[slow->n_held] = msg;
+	__atomic_store_n(&slow->n_held, slow->n_held + 1, __ATOMIC_RELAXED);
 }
 
 /* Completes what came in an earlier turn, so that the caller really waits. */
@@ -1005,8 +1012,9 @@ complete_pass(void *ctx)
 	if (__atomic_load_n(&slow->hold, __ATOMIC_RELAXED))
 		return 0;
 	while (slow->n_held > 0) {
-		struct vsw_msg *msg = slow->held[--slow->n_held];
+		struct vsw_msg *msg = slow->held[slow->n_held - 1];
 
+		__atomic_store_n(&slow->n_held, slow->n_held - 1, __ATOMIC_RELAXED);
 		msg->result = (int32_t)msg->len * 2;
 		slow->n_done++;
 		vsw_msg_complete(msg);

@@ -71,7 +71,10 @@ setup(void **state)
 	if (t.loop == NULL)
 		return -1;
 	vsw_loop_on_msg(t.loop, VSW_MSG_ADOPT, on_adopt, NULL);
-	t.guest = (struct vsw_guest_conf){.cid = 3, .bridge_loop = t.loop, .poll_loop = t.loop};
+	t.guest = (struct vsw_guest_conf){.cid = 3,
+					  .max_handshakes = VSW_HANDSHAKES_MAX_DEFAULT,
+					  .bridge_loop = t.loop,
+					  .poll_loop = t.loop};
 
 	strcpy(t.dir, "/tmp/vsw-unit-XXXXXX");
 	if (mkdtemp(t.dir) == NULL)
@@ -274,9 +277,9 @@ test_a_host_that_left_behind_its_line_is_passed_on(void **state)
 static void
 test_no_more_than_the_cap_may_be_busy_with_their_line(void **state)
 {
-	int fd[VSW_HANDSHAKES_MAX], late;
+	int fd[VSW_HANDSHAKES_MAX_DEFAULT], late;
 
-	for (int i = 0; i < VSW_HANDSHAKES_MAX; i++) {
+	for (int i = 0; i < VSW_HANDSHAKES_MAX_DEFAULT; i++) {
 		fd[i] = host();
 		say(fd[i], "CONN", 4);
 	}
@@ -288,7 +291,7 @@ test_no_more_than_the_cap_may_be_busy_with_their_line(void **state)
 	say(late, LINE, strlen(LINE));
 	expect_end(late);
 	assert_int_equal(counter(VSW_CTR_HANDSHAKE_FULL), 4);
-	for (int i = 0; i < VSW_HANDSHAKES_MAX; i++)
+	for (int i = 0; i < VSW_HANDSHAKES_MAX_DEFAULT; i++)
 		assert_false(is_ended(fd[i]));
 
 	/* one finishes, one leaves: there is room for two */
@@ -304,7 +307,7 @@ test_no_more_than_the_cap_may_be_busy_with_their_line(void **state)
 	}
 	assert_int_equal(counter(VSW_CTR_HANDSHAKE_FULL), 4);
 	close(fd[0]);
-	for (int i = 2; i < VSW_HANDSHAKES_MAX; i++)
+	for (int i = 2; i < VSW_HANDSHAKES_MAX_DEFAULT; i++)
 		close(fd[i]);
 	WAIT_UNTIL(count_fds() == t.n_fds + t.n_adopted, turns(1), "the others to be forgotten");
 }

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The gate in front of librte_vhost: it owns a guest's vhost-user socket, admits one VMM, and
+ * passes on whole messages that vsw_vhost_check() lets pass. Private to lib/vhost; runs on the
+ * "vsw-vhost" thread, never blocks.
+ */
+#ifndef VSW_GATE_H
+#define VSW_GATE_H
+
+#include <stdbool.h>
+
+#include "vsw_guest_conf.h"
+#include "vsw_loop.h"
+
+struct gate;
+
+/** Has librte_vhost let go of all of the @p n VMMs that it was connected to so far? */
+typedef bool (*gate_is_free_fn)(void *ctx, unsigned int n);
+
+/**
+ * Listen at the guest's socket, or call the VMM that does.
+ *
+ * @param inner where librte_vhost listens.
+ * @param error out: -errno when it fails.
+ */
+struct gate *gate_create(struct vsw_loop *loop, const struct vsw_guest_conf *guest,
+			 const char *inner, gate_is_free_fn is_free, void *ctx, int *error);
+
+/** Hang up on everybody and remove the socket. NULL is allowed. */
+void gate_destroy(struct gate *gate);
+
+/** Hang up on the VMM that was admitted, if there is one. */
+void gate_hang_up(struct gate *gate, const char *why);
+
+#endif /* VSW_GATE_H */

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* For check_cppcheck.py: macros of headers of the system, which cppcheck does not read. */
+#ifndef CPPCHECK_H
+#define CPPCHECK_H
+
+#define LIST_HEAD(name, type)                                                                      \
+	struct name {                                                                              \
+		struct type *lh_first;                                                             \
+	}
+#define LIST_ENTRY(type)                                                                           \
+	struct {                                                                                   \
+		struct type *le_next;                                                              \
+		struct type **le_prev;                                                             \
+	}
+#define TAILQ_HEAD(name, type)                                                                     \
+	struct name {                                                                              \
+		struct type *tqh_first;                                                            \
+		struct type **tqh_last;                                                            \
+	}
+#define TAILQ_ENTRY(type)                                                                          \
+	struct {                                                                                   \
+		struct type *tqe_next;                                                             \
+		struct type **tqe_prev;                                                            \
+	}
+#define TAILQ_HEAD_INITIALIZER(head)                                                               \
+	{                                                                                          \
+		0, 0                                                                               \
+	}
+#define LIST_FOREACH(var, head, field)                                                             \
+	for ((var) = (head)->lh_first; (var); (var) = (var)->field.le_next)
+#define TAILQ_FOREACH(var, head, field)                                                            \
+	for ((var) = (head)->tqh_first; (var); (var) = (var)->field.tqe_next)
+#define RTE_LCORE_FOREACH(i) for (i = 0; i < 128; i++)
+#define RTE_LCORE_FOREACH_WORKER(i) for (i = 1; i < 128; i++)
+#define RTE_LOG_REGISTER(type, name, level) int type
+
+#endif /* CPPCHECK_H */
