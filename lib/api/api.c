@@ -174,7 +174,7 @@ open_socket(struct vsw_api *api, const struct vsw_api_setup *setup)
 	rc = vsw_socket_path_set_access(setup->path, &setup->access);
 	if (rc != 0)
 		return rc;
-	return listen(api->fd, API_CONNECTIONS_MAX) == 0 ? 0 : -errno;
+	return listen(api->fd, SOMAXCONN) == 0 ? 0 : -errno;
 }
 
 static int
