@@ -176,8 +176,9 @@ guest_uds_path(const char *who, char *path, size_t size)
 static json_t *
 value_of(const char *key, const char *value)
 {
-	static const char *const numbers[] = {"guest_cid", "tx_buffer_size", "queue_size",
-					      "lcore",     "connections",    "spill_bytes"};
+	static const char *const numbers[] = {"guest_cid",  "tx_buffer_size", "queue_size",
+					      "lcore",      "connections",    "spill_bytes",
+					      "handshakes", "loans"};
 	static const char *const booleans[] = {"hairpin", "client"};
 	static const char *const paths[] = {"socket", "uds_path"};
 	char path[PATH_MAX], cwd[PATH_MAX];

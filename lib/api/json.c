@@ -55,27 +55,52 @@ mode_of(const struct vsw_guest_spec *spec)
 	return json_string(text);
 }
 
+/* What is under "limits". */
+static const struct limit {
+	const char *name, *key;
+	size_t offset;
+} limits[] = {
+	{"connections", "limit-connections", offsetof(struct vsw_guest_spec, max_connections)},
+	{"handshakes", "limit-handshakes", offsetof(struct vsw_guest_spec, max_handshakes)},
+	{"loans", "limit-loans", offsetof(struct vsw_guest_spec, max_loans)},
+	{"spill_bytes", "limit-spill-bytes", offsetof(struct vsw_guest_spec, spill_bytes)},
+};
+
+static uint32_t *
+limit_at(const struct vsw_guest_spec *spec, const struct limit *limit)
+{
+	return (uint32_t *)((uintptr_t)spec + limit->offset);
+}
+
+static json_t *
+limits_of(const struct vsw_guest_spec *spec)
+{
+	json_t *object = json_object();
+
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(limits); i++)
+		json_object_set_new(object, limits[i].name,
+				    json_integer(*limit_at(spec, &limits[i])));
+	return object;
+}
+
 json_t *
 json_of_spec(const struct vsw_guest_spec *spec)
 {
-	return json_pack(
-		"{s:s, s:I, s:o, s:o, s:I, s:o, s:o, s:b, s:o, s:b, s:o, s:o, s:o, s:{s:I, s:I}}",
-		"name", spec->name,                                           /**/
-		"guest_cid", (json_int_t)spec->cid,                           /**/
-		"socket", text_of(spec->socket),                              /**/
-		"uds_path", text_of(spec->uds_path),                          /**/
-		"tx_buffer_size", (json_int_t)spec->window_bytes,             /**/
-		"queue_size", number_unless(spec->queue_size, 0),             /**/
-		"groups", groups_of(spec),                                    /**/
-		"hairpin", spec->hairpin,                                     /**/
-		"lcore", number_unless(spec->lcore, -1),                      /**/
-		"client", spec->client,                                       /**/
-		"socket_mode", mode_of(spec),                                 /**/
-		"socket_owner", number_unless(spec->socket_owner, (uid_t)-1), /**/
-		"socket_group", number_unless(spec->socket_group, (gid_t)-1), /**/
-		"limits",                                                     /**/
-		"connections", (json_int_t)spec->max_connections,             /**/
-		"spill_bytes", (json_int_t)spec->spill_bytes);
+	return json_pack("{s:s, s:I, s:o, s:o, s:I, s:o, s:o, s:b, s:o, s:b, s:o, s:o, s:o, s:o}",
+			 "name", spec->name,                                           /**/
+			 "guest_cid", (json_int_t)spec->cid,                           /**/
+			 "socket", text_of(spec->socket),                              /**/
+			 "uds_path", text_of(spec->uds_path),                          /**/
+			 "tx_buffer_size", (json_int_t)spec->window_bytes,             /**/
+			 "queue_size", number_unless(spec->queue_size, 0),             /**/
+			 "groups", groups_of(spec),                                    /**/
+			 "hairpin", spec->hairpin,                                     /**/
+			 "lcore", number_unless(spec->lcore, -1),                      /**/
+			 "client", spec->client,                                       /**/
+			 "socket_mode", mode_of(spec),                                 /**/
+			 "socket_owner", number_unless(spec->socket_owner, (uid_t)-1), /**/
+			 "socket_group", number_unless(spec->socket_group, (gid_t)-1), /**/
+			 "limits", limits_of(spec));
 }
 
 json_t *
@@ -153,7 +178,7 @@ static const struct {
 	{"socket_mode", IS_STRING, "a string of octal digits as in \"0660\""},
 	{"socket_owner", IS_STRING | IS_NUMBER, "a user's name or number"},
 	{"socket_group", IS_STRING | IS_NUMBER, "a group's name or number"},
-	{"limits", IS_OBJECT, "an object with connections and spill_bytes"},
+	{"limits", IS_OBJECT, "an object, as in {\"connections\": 1000}"},
 };
 
 static unsigned int
@@ -201,8 +226,8 @@ reset_key(struct vsw_guest_spec *spec, const char *key)
 	else if (strcmp(key, "socket_group") == 0)
 		spec->socket_group = def.socket_group;
 	else if (strcmp(key, "limits") == 0) {
-		spec->max_connections = def.max_connections;
-		spec->spill_bytes = def.spill_bytes;
+		for (size_t i = 0; i < VSW_ARRAY_SIZE(limits); i++)
+			*limit_at(spec, &limits[i]) = *limit_at(&def, &limits[i]);
 	}
 }
 
@@ -225,38 +250,54 @@ set_groups(struct vsw_guest_spec *spec, const json_t *list, char why[VSW_WHY_SIZ
 }
 
 static int
-set_limits(struct vsw_guest_spec *spec, const json_t *limits, char why[VSW_WHY_SIZE])
+set_limit(struct vsw_guest_spec *spec, const struct limit *limit, const json_t *value,
+	  char why[VSW_WHY_SIZE])
 {
 	struct vsw_guest_spec def;
+	char number[32];
+
+	if (json_is_null(value)) {
+		vsw_guest_spec_init(&def);
+		*limit_at(spec, limit) = *limit_at(&def, limit);
+		return 0;
+	}
+	if (!json_is_integer(value)) {
+		snprintf(why, VSW_WHY_SIZE, "it is a number");
+		return -EINVAL;
+	}
+	snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+	return vsw_guest_spec_set(spec, limit->key, number, why);
+}
+
+static const struct limit *
+find_limit(const char *name)
+{
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(limits); i++) {
+		if (strcmp(limits[i].name, name) == 0)
+			return &limits[i];
+	}
+	return NULL;
+}
+
+static int
+set_limits(struct vsw_guest_spec *spec, const json_t *object, char why[VSW_WHY_SIZE])
+{
+	char reason[VSW_WHY_SIZE];
 	const char *name;
 	json_t *value;
 
-	vsw_guest_spec_init(&def);
-	json_object_foreach((json_t *)(uintptr_t)limits, name, value)
+	json_object_foreach((json_t *)(uintptr_t)object, name, value)
 	{
-		bool is_conns = strcmp(name, "connections") == 0;
-		char number[32], reason[VSW_WHY_SIZE];
+		const struct limit *limit = find_limit(name);
 
-		if (!is_conns && strcmp(name, "spill_bytes") != 0) {
+		if (limit == NULL) {
 			snprintf(why, VSW_WHY_SIZE,
-				 "unknown field '%.64s'; known are connections and spill_bytes",
+				 "unknown field '%.64s'; known are connections, "
+				 "handshakes, loans and spill_bytes",
 				 name);
 			return -EINVAL;
 		}
-		if (json_is_null(value) && is_conns)
-			spec->max_connections = def.max_connections;
-		else if (json_is_null(value))
-			spec->spill_bytes = def.spill_bytes;
-		if (json_is_null(value))
-			continue;
-		if (!json_is_integer(value)) {
-			snprintf(why, VSW_WHY_SIZE, "%s: it is a number", name);
-			return -EINVAL;
-		}
-		snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT,
-			 json_integer_value(value));
-		if (vsw_guest_spec_set(spec, is_conns ? "limit-connections" : "limit-spill-bytes",
-				       number, reason) != 0) {
+		if (set_limit(spec, limit, value, reason) != 0) {
 			snprintf(why, VSW_WHY_SIZE, "%s: %.256s", name, reason);
 			return -EINVAL;
 		}
