@@ -24,6 +24,7 @@
 #include <rte_timer.h>
 
 #include "options.h"
+#include "telemetry.h"
 #include "vsw_bridge.h"
 #include "vsw_control.h"
 #include "vsw_guard.h"
@@ -38,6 +39,9 @@
 #include "vsw_api.h"
 #else
 struct vsw_api;
+#endif
+#ifdef VSW_HAS_SYSTEMD
+#include "service.h"
 #endif
 
 /*
@@ -223,6 +227,27 @@ vsw_api_destroy(struct vsw_api *api)
 }
 #endif
 
+static void
+start_askers(struct vswd *vswd)
+{
+	telemetry_start(vswd->control);
+#ifdef VSW_HAS_SYSTEMD
+	service_start(vswd->control);
+#endif
+	create_api(vswd);
+}
+
+/* Whatever they still ask is answered with a refusal. */
+static void
+stop_askers(struct vswd *vswd)
+{
+	vsw_api_destroy(vswd->api);
+#ifdef VSW_HAS_SYSTEMD
+	service_stop();
+#endif
+	telemetry_stop();
+}
+
 static int
 run_lcore(void *arg)
 {
@@ -242,7 +267,7 @@ run(struct vswd *vswd)
 	vsw_loop_stop(vswd->loop[lcore]);
 	rte_eal_mp_wait_lcore();
 	vsw_control_close(vswd->control);
-	vsw_api_destroy(vswd->api);
+	stop_askers(vswd);
 }
 
 static void
@@ -280,7 +305,7 @@ main(int argc, char **argv)
 
 	create_loops(&vswd);
 	create_roles(&vswd);
-	create_api(&vswd);
+	start_askers(&vswd);
 	run(&vswd);
 
 	status = vsw_control_exit_status(vswd.control);

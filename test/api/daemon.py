@@ -55,7 +55,7 @@ class Daemon:
     def __init__(self, *args, config=None, eal=()):
         self.folder = tempfile.mkdtemp(prefix="vsw-test-")
         self.api = f"{self.folder}/vsw.api"
-        self.env = dict(os.environ, XDG_RUNTIME_DIR=self.folder, VSW_API=self.api,
+        self.env = dict(os.environ, RUNTIME_DIRECTORY=self.folder, VSW_API=self.api,
                         VSW_RUN_DIR=self.folder)
         self.config = f"{self.folder}/vsw.yaml"
         if config is not None:
