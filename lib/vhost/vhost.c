@@ -88,10 +88,10 @@ struct device {
 	/* Owner: whoever holds the lock, which is held over START and STOP but never over a
 	 * call into librte_vhost that may block. */
 	pthread_mutex_t lock;
-	int vid;          /* -1: no VMM connected */
-	unsigned int n_gone; /* VMMs that came and went; owner: devices_lock */
-	uint32_t request; /* the message that vhost-events is handling */
-	bool has_mem;     /* librte_vhost has a memory table */
+	int vid;               /* -1: no VMM connected */
+	unsigned int n_gone;   /* VMMs that came and went; owner: devices_lock */
+	uint32_t request;      /* the message that vhost-events is handling */
+	bool has_mem;          /* librte_vhost has a memory table */
 	unsigned int n_faults; /* of vhost-events, before that message */
 	bool ready[VSW_VRINGS_MAX];
 	bool going; /* being unlistened: never started again */

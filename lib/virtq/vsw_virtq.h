@@ -65,10 +65,10 @@ struct vsw_virtq_conf {
 	struct vring_desc *desc; /**< mapped, `size` entries */
 	struct vring_avail *avail;
 	struct vring_used *used;
-	uint16_t size; /**< entries, a power of two, 1..32768 */
-	uint16_t base; /**< index at which both sides stand (last avail == last used) */
-	int callfd;    /**< signals the guest: an eventfd or a stream socket; < 0: none */
-	int kickfd;    /**< the guest's kicks; read by nobody while polling; < 0: none */
+	uint16_t size;  /**< entries, a power of two, 1..32768 */
+	uint16_t base;  /**< index at which both sides stand (last avail == last used) */
+	int callfd;     /**< signals the guest: an eventfd or a stream socket; < 0: none */
+	int kickfd;     /**< the guest's kicks; read by nobody while polling; < 0: none */
 	bool event_idx; /**< VIRTIO_F_EVENT_IDX was negotiated */
 	bool indirect;  /**< VIRTIO_F_INDIRECT_DESC was negotiated */
 };
@@ -124,9 +124,9 @@ struct vsw_chain_burst {
  *         size it had then, and lets the VMM change the size later), -ENOMEM.
  *
  * The call fd is used without ever waiting (User-Mode Linux passes a blocking socket, facts of
- * doc/guides/threads); one that is neither an eventfd nor a socket is not used. The first flush signals even if the
- * guest does not ask and nothing was pushed: a call fd that was replaced while the rings
- * stood still may have lost a signal (spdk#3150), and the guest may wait for it before it
+ * doc/guides/threads); one that is neither an eventfd nor a socket is not used. The first flush
+ * signals even if the guest does not ask and nothing was pushed: a call fd that was replaced while
+ * the rings stood still may have lost a signal (spdk#3150), and the guest may wait for it before it
  * makes anything available. The guest is told not to kick.
  */
 int vsw_virtq_start(struct vsw_virtq *vq, enum vsw_virtq_dir dir, const struct vsw_virtq_conf *conf,
