@@ -45,14 +45,12 @@ path_of(const struct args *args)
 {
 	char *guest = args->guest != NULL ? http_escape(args->guest) : NULL;
 	char *path = NULL;
-	char port[32] = "", snaplen[32] = "";
+	char port[32] = "";
 
 	if (args->has_port)
 		snprintf(port, sizeof(port), "&port=%u", args->port);
-	if (args->snaplen != 0)
-		snprintf(snaplen, sizeof(snaplen), "&snaplen=%u", args->snaplen);
-	if (asprintf(&path, "/capture?format=pcap%s%s%s%s", guest != NULL ? "&guest=" : "",
-		     guest != NULL ? guest : "", port, snaplen) < 0)
+	if (asprintf(&path, "/capture?snaplen=%u%s%s%s", args->snaplen,
+		     guest != NULL ? "&guest=" : "", guest != NULL ? guest : "", port) < 0)
 		path = NULL;
 	free(guest);
 	return path;

@@ -213,7 +213,7 @@ default_api(void)
 static int
 run(const struct command *command, int argc, char **argv)
 {
-	struct args args = {.command = command, .api = default_api(), .delay = 2};
+	struct args args = {.command = command, .api = default_api(), .delay = 2, .snaplen = 65536};
 	struct option longs[VSW_ARRAY_SIZE(options) + 2];
 	char letters[2 * VSW_ARRAY_SIZE(options) + 2];
 	int c;

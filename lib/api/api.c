@@ -26,8 +26,9 @@
 
 RTE_LOG_REGISTER(vsw_log_api, vsw.api, NOTICE);
 
-/* How late a deadline may be noticed. */
+/* How late a deadline may be noticed, and captured packets. */
 #define TICK_MS 500
+#define CAPTURE_TICK_MS 10
 
 static int64_t
 now_ms(void)
@@ -116,11 +117,12 @@ on_mhd_log(void *cls, const char *fmt, va_list ap)
 static int
 timeout_of(struct vsw_api *api)
 {
+	const unsigned int tick_ms = api->capture != NULL ? CAPTURE_TICK_MS : TICK_MS;
 	MHD_UNSIGNED_LONG_LONG ms;
 
-	if (MHD_get_timeout(api->daemon, &ms) == MHD_YES && ms < TICK_MS)
+	if (MHD_get_timeout(api->daemon, &ms) == MHD_YES && ms < tick_ms)
 		return (int)ms;
-	return TICK_MS;
+	return (int)tick_ms;
 }
 
 static void *
@@ -141,11 +143,13 @@ api_main(void *arg)
 		if (fds[1].revents != 0 && read(api->wake_fd, &n, sizeof(n)) < 0)
 			continue;
 		exchange_take_answers(api);
+		api_capture_tick(api);
 		MHD_run(api->daemon);
 		end_late_clients(api);
 	}
 	/* Every request is answered by now: tell those who wait. */
 	exchange_take_answers(api);
+	api_capture_tick(api);
 	MHD_run(api->daemon);
 	MHD_run(api->daemon);
 	return NULL;

@@ -50,6 +50,7 @@ struct vsw_api {
 	pthread_t thread;
 	bool has_thread;
 	TAILQ_HEAD(, api_client) clients;
+	struct exchange *capture; /* the one that captures */
 
 	/* Any thread. */
 	bool is_ending;
@@ -81,6 +82,8 @@ struct exchange {
 	char *text; /* malloc()ed */
 	size_t text_len;
 	const char *content_type;
+	MHD_ContentReaderCallback read_on; /* of a stream */
+	size_t block;
 	char location[32 + VSW_NAME_SIZE]; /* headers of the answer */
 	char allow[64];
 };
@@ -99,6 +102,9 @@ void exchange_answer_json(struct exchange *x, unsigned int status, json_t *json)
 /* @p text is free()d; NULL: out of memory. */
 void exchange_answer_text(struct exchange *x, unsigned int status, const char *content_type,
 			  char *text, size_t len);
+/* A body that @p read_on gives piece by piece, at most @p block bytes each. */
+void exchange_answer_stream(struct exchange *x, const char *content_type, size_t block,
+			    MHD_ContentReaderCallback read_on);
 void exchange_fail(struct exchange *x, unsigned int status, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 /* What the control role and lib/conf make of -errno. */
@@ -151,5 +157,10 @@ void api_reload(struct exchange *x);
 void api_health_show(struct exchange *x);
 void api_metrics_show(struct exchange *x);
 void api_vsock_put(struct exchange *x);
+void api_capture(struct exchange *x);
+
+/* api_capture.c: see whether packets have come; the exchange is over. */
+void api_capture_tick(struct vsw_api *api);
+void api_capture_end(struct exchange *x);
 
 #endif /* VSW_API_PRIV_H */

@@ -43,6 +43,7 @@ static const struct endpoint endpoints[] = {
 	{"GET", "/healthz", "", false, false, api_health_show},
 	{"GET", "/metrics", "", false, false, api_metrics_show},
 	{"PUT", "/vsock", "", true, true, api_vsock_put},
+	{"GET", "/capture", "guest port snaplen", false, false, api_capture},
 };
 
 /*
@@ -84,6 +85,15 @@ exchange_answer_json(struct exchange *x, unsigned int status, json_t *json)
 	}
 	strcpy(line + len, "\n");
 	answer(x, status, JSON_TYPE, line, len + 1);
+}
+
+void
+exchange_answer_stream(struct exchange *x, const char *content_type, size_t block,
+		       MHD_ContentReaderCallback read_on)
+{
+	answer(x, MHD_HTTP_OK, content_type, NULL, 0);
+	x->block = block;
+	x->read_on = read_on;
 }
 
 void
@@ -386,12 +396,21 @@ begin(struct exchange *x)
 		x->endpoint->begin(x);
 }
 
+static struct MHD_Response *
+response_of(struct exchange *x)
+{
+	if (x->read_on != NULL)
+		return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, x->block, x->read_on, x,
+							 NULL);
+	return MHD_create_response_from_buffer(
+		x->text_len, x->text != NULL ? x->text : (char *)(uintptr_t) "",
+		x->text != NULL ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+}
+
 static enum MHD_Result
 respond(struct exchange *x)
 {
-	struct MHD_Response *response = MHD_create_response_from_buffer(
-		x->text_len, x->text != NULL ? x->text : (char *)(uintptr_t) "",
-		x->text != NULL ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+	struct MHD_Response *response = response_of(x);
 	enum MHD_Result rc;
 
 	if (response == NULL)
@@ -462,6 +481,7 @@ exchange_on_completed(void *cls, struct MHD_Connection *conn, void **state,
 
 	if (x == NULL)
 		return;
+	api_capture_end(x);
 	if (x->client != NULL)
 		api_client_expect_request(x->client);
 	vsw_request_clear(&x->req);
