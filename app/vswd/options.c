@@ -32,11 +32,12 @@ enum {
 	OPT_CONFIG,
 	OPT_IDLE,
 	OPT_MAX_GUESTS,
+	OPT_PRINT_CAPABILITIES,
 	OPT_VM,
 	OPT_GUEST_KEY, /* and those of the other keys of a guest behind it */
 };
 
-#define N_OWN 9
+#define N_OWN 10
 
 /* The keys of a guest are options, too: for vhost-device-vsock's flat form. */
 static struct option long_options[N_OWN + VSW_GUEST_SPEC_N_KEYS + 1] = {
@@ -47,6 +48,7 @@ static struct option long_options[N_OWN + VSW_GUEST_SPEC_N_KEYS + 1] = {
 	{"help", no_argument, NULL, OPT_HELP},
 	{"idle", required_argument, NULL, OPT_IDLE},
 	{"max-guests", required_argument, NULL, OPT_MAX_GUESTS},
+	{"print-capabilities", no_argument, NULL, OPT_PRINT_CAPABILITIES},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{"vm", required_argument, NULL, OPT_VM},
 };
@@ -88,6 +90,7 @@ static const char help[] =
 	"  --api PATH             listen there for the control API (HTTP, see vsw(1)); guests\n"
 	"                         can be added later\n"
 	"  --api-mode MODE        of that socket, octal (default: 600)\n"
+	"  --print-capabilities   print what QEMU and libvirt ask vhost-user programs, and exit\n"
 	"  -h, --help             print this and exit\n"
 	"  -V, --version          print the version and exit\n"
 	"\n"
@@ -265,6 +268,9 @@ parse_ours(struct options *opt, int argc, char **argv)
 		case OPT_MAX_GUESTS:
 			set(conf, "max-guests", optarg);
 			break;
+		case OPT_PRINT_CAPABILITIES:
+			puts("{\n  \"type\": \"vsock\"\n}");
+			exit(EXIT_SUCCESS);
 		case OPT_VM:
 			use_form(&form, FORM_VM);
 			if (vsw_conf_add_vm(conf, optarg, error) != 0)

@@ -102,7 +102,7 @@ class Capture(unittest.TestCase):
         process = self.begin("-w", "-", stdout=subprocess.PIPE)
         tshark = subprocess.Popen(
             ["tshark", "-l", "-n", "-i", "-", "-T", "fields", "-e", "vsock.src_cid", "-e",
-             "vsock.dst_cid", "-e", "vsock.dst_port", "-e", "virtio.op"],
+             "vsock.dst_cid", "-e", "vsock.dst_port", "-e", "vsock.virtio.op"],
             stdin=process.stdout, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         process.stdout.close()
         time.sleep(2)
