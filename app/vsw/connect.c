@@ -25,18 +25,18 @@
 #include <bsd/string.h>
 
 #include "commands.h"
-
-/* Where a guest that is named by its CID has its socket. */
-#define RUN_DIR "/run/vsw"
+#include "vsw_version.h"
 
 #define RETRY_MS 50
 
 static const char help[] =
-	"Usage: vsw connect [--wait[=SECONDS]] PATH|CID PORT\n"
+	"Usage: vsw connect [--wait[=SECONDS]] PATH|CID|NAME PORT\n"
 	"\n"
 	"Join standard input and output to a port of a guest, for example as ssh's\n"
 	"ProxyCommand. PATH is the guest's uds-path; a CID stands for\n"
-	"$VSW_RUN_DIR/vm<CID>.vsock, where VSW_RUN_DIR is " RUN_DIR " if it is not set.\n"
+	"$VSW_RUN_DIR/vm<CID>.vsock, where VSW_RUN_DIR is " RUN_DIR " if it is not set;\n"
+	"if that is not there, or for a NAME, vswd is asked at its API socket ($VSW_API,\n"
+	"or $VSW_RUN_DIR/vsw.api).\n"
 	"\n"
 	"  -w, --wait[=SECONDS]  try until the guest accepts (at most SECONDS)\n"
 	"  -h, --help            print this and exit\n"
@@ -186,6 +186,20 @@ join(int fd)
 	return EXIT_SUCCESS;
 }
 
+/* A guest that is named, and whose socket is not where it would be by its CID: vswd knows,
+ * if it has an API. */
+static void
+ask_for_path(struct target *target, const char *where)
+{
+#ifdef VSW_HAS_CLIENT
+	char path[sizeof(target->path)];
+
+	if (strchr(where, '/') == NULL && access(target->path, F_OK) != 0 &&
+	    guest_uds_path(where, path, sizeof(path)))
+		strlcpy(target->path, path, sizeof(target->path));
+#endif
+}
+
 static const char *
 parse_target(struct target *target, const char *where, const char *port)
 {
@@ -200,6 +214,7 @@ parse_target(struct target *target, const char *where, const char *port)
 		len = snprintf(target->path, sizeof(target->path), "%s", where);
 	if (len >= (int)sizeof(target->path))
 		return "the path is longer than 107 characters";
+	ask_for_path(target, where);
 	target->port = (uint32_t)strtonum(port, 0, UINT32_MAX, &wrong);
 	return wrong != NULL ? "the port is a number from 0 to 4294967295" : NULL;
 }
@@ -236,7 +251,7 @@ cmd_connect(int argc, char **argv)
 	if (wrong != NULL)
 		wrong = "--wait takes a number of seconds";
 	else if (argc - optind != 2)
-		wrong = "it takes a PATH or CID, and a PORT";
+		wrong = "it takes a PATH, CID or NAME, and a PORT";
 	else
 		wrong = parse_target(&target, argv[optind], argv[optind + 1]);
 	if (wrong != NULL) {

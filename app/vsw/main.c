@@ -1,56 +1,301 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * vsw: the client. It needs no DPDK and no vswd library: it speaks the hybrid protocol to
- * the daemon's sockets.
+ * vsw: the client. It needs no DPDK and no vswd library: it speaks HTTP to the control API,
+ * and the hybrid protocol to the sockets of guests.
  */
+#include <getopt.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
+
+#include <bsd/stdlib.h>
 
 #include "commands.h"
 #include "vsw_base.h"
 #include "vsw_version.h"
 
-static const struct {
-	const char *name;
-	int (*run)(int argc, char **argv);
-	const char *help;
-} commands[] = {
-	{"connect", cmd_connect, "join standard input and output to a port of a guest"},
+#define ANY 1000000
+
+static const struct command commands[] = {
+#ifdef VSW_HAS_CLIENT
+	{"guest list", "sj", 0, 0, "", "list the guests", cmd_guest_list},
+	{"guest show", "sj", 1, 1, "GUEST", "show what is known of a guest", cmd_guest_show},
+	{"guest add", "sj", 1, ANY, "KEY=VALUE...", "serve another guest", cmd_guest_add},
+	{"guest change", "sj", 2, ANY, "GUEST KEY=VALUE...", "change a guest", cmd_guest_change},
+	{"guest del", "s", 1, ANY, "GUEST...", "remove guests", cmd_guest_del},
+	{"conn list", "sjgp", 0, 0, "", "list connections", cmd_conn_list},
+	{"conn close", "s", 1, ANY, "ID...", "reset connections", cmd_conn_close},
+	{"stats", "sja", 0, 1, "[GUEST]", "print counters", cmd_stats},
+	{"top", "sdn", 0, 0, "", "watch guests and lcores", cmd_top},
+	{"capture", "sgpwl", 0, 0, "", "write packets to a pcap file", cmd_capture},
+	{"config show", "sj", 0, 0, "", "print the guests as a configuration file",
+	 cmd_config_show},
+	{"config check", "", 1, 1, "FILE", "look for mistakes in a configuration file",
+	 cmd_config_check},
+	{"reload", "s", 0, 0, "", "make vswd read its configuration file again", cmd_reload},
+	{"log", "sjt", 0, 1, "[LEVEL]", "show or set log levels", cmd_log},
+#endif
+	{"connect", NULL, 0, 0, "PATH|GUEST PORT",
+	 "join standard input and output to a port of a guest", NULL},
 };
+
+static const struct {
+	int letter;
+	const char *name;
+	const char *value; /* NULL: none */
+	const char *help;
+} options[] = {
+	{'s', "api", "PATH", "vswd's API socket (default: $VSW_API, or " RUN_DIR "/vsw.api)"},
+	{'j', "json", NULL, "print JSON, for programs"},
+	{'a', "all", NULL, "also counters that are 0"},
+	{'g', "guest", "GUEST", "only of this guest"},
+	{'p', "port", "PORT", "only with this port at either end"},
+	{'d', "delay", "SECONDS", "between two looks (default 2)"},
+	{'n', "count", "N", "end after so many looks (default: never)"},
+	{'t', "types", "PATTERN", "only these log types (default vsw.*)"},
+	{'w', "write", "FILE", "where to write; -: standard output"},
+	{'l', "snaplen", "N", "payload bytes of each packet (default: all)"},
+};
+
+int
+complain(const struct args *args, int status, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (args->is_quiet)
+		return status;
+	fprintf(stderr, "vsw %s: ", args->command->name);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return status;
+}
+
+/*
+ * Help.
+ */
 
 static void
 print_help(FILE *out)
 {
-	fputs("Usage: vsw COMMAND [ARGUMENTS]\n"
-	      "\n",
-	      out);
+	fputs("Usage: vsw COMMAND [ARGUMENTS]\n\n", out);
 	for (size_t i = 0; i < VSW_ARRAY_SIZE(commands); i++)
-		fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
+		fprintf(out, "  %-13s %s\n", commands[i].name, commands[i].help);
 	fputs("\n"
-	      "vsw COMMAND --help tells more; vsw --version prints the version.\n",
+	      "A GUEST is its name or its CID. vsw COMMAND --help tells more; vsw --version\n"
+	      "prints the version.\n"
+	      "\n"
+	      "Exit status: 0 done; 1 wrong usage; 2 no vswd answers there; 3 it refused, and\n"
+	      "why was printed; 4 the connection broke.\n",
 	      out);
+}
+
+static void
+print_command_help(const struct command *command)
+{
+	printf("Usage: vsw %s%s%s%s\n\n%c%s.\n\n", command->name,
+	       command->options[0] ? " [OPTIONS]" : "", command->usage[0] != '\0' ? " " : "",
+	       command->usage, command->help[0] - 'a' + 'A', command->help + 1);
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(options); i++) {
+		char name[32];
+
+		if (strchr(command->options, options[i].letter) == NULL)
+			continue;
+		snprintf(name, sizeof(name), "%s%s%s", options[i].name,
+			 options[i].value != NULL ? "=" : "",
+			 options[i].value != NULL ? options[i].value : "");
+		printf("  -%c, --%-16s %s\n", options[i].letter, name, options[i].help);
+	}
+	printf("  -h, --%-16s %s\n", "help", "print this and exit");
+}
+
+/*
+ * The command line.
+ */
+
+static const char *
+take_number(const char *text, long long max, uint32_t *number)
+{
+	const char *wrong;
+
+	*number = (uint32_t)strtonum(text, 0, max, &wrong);
+	return wrong;
+}
+
+/* @return false: it was not right; said so. */
+static bool
+take_option(struct args *args, int letter, const char *value)
+{
+	const char *wrong = NULL;
+	char *end = NULL;
+
+	switch (letter) {
+	case 's':
+		args->api = value;
+		break;
+	case 'j':
+		args->is_json = true;
+		break;
+	case 'a':
+		args->is_all = true;
+		break;
+	case 'g':
+		args->guest = value;
+		break;
+	case 'p':
+		args->has_port = true;
+		wrong = take_number(value, UINT32_MAX, &args->port);
+		break;
+	case 'd':
+		args->delay = strtod(value, &end);
+		if (*end != '\0' || !(args->delay >= 0.1 && args->delay <= 3600))
+			wrong = "it is a number from 0.1 to 3600";
+		break;
+	case 'n':
+		wrong = take_number(value, UINT32_MAX, &args->count);
+		break;
+	case 't':
+		args->types = value;
+		break;
+	case 'w':
+		args->file = value;
+		break;
+	case 'l':
+		wrong = take_number(value, 65536, &args->snaplen);
+		break;
+	default:
+		return false; /* getopt has said what */
+	}
+	if (wrong != NULL)
+		complain(args, 0, "-%c %s: it is wrong: %s", letter, value, wrong);
+	return wrong == NULL;
+}
+
+static void
+make_getopt(const struct command *command, char *letters, struct option *longs)
+{
+	*letters++ = 'h';
+	*longs++ = (struct option){"help", no_argument, NULL, 'h'};
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(options); i++) {
+		bool has_value = options[i].value != NULL;
+
+		if (strchr(command->options, options[i].letter) == NULL)
+			continue;
+		*letters++ = (char)options[i].letter;
+		if (has_value)
+			*letters++ = ':';
+		*longs++ = (struct option){options[i].name,
+					   has_value ? required_argument : no_argument, NULL,
+					   options[i].letter};
+	}
+	*letters = '\0';
+	*longs = (struct option){0};
+}
+
+const char *
+default_api(void)
+{
+	static char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	const char *api = getenv("VSW_API");
+	const char *run_dir = getenv("VSW_RUN_DIR");
+
+	if (api != NULL && api[0] != '\0')
+		return api;
+	snprintf(path, sizeof(path), "%s/vsw.api", run_dir != NULL ? run_dir : RUN_DIR);
+	return path;
+}
+
+/* argv[0] is the last word of the command. */
+static int
+run(const struct command *command, int argc, char **argv)
+{
+	struct args args = {.command = command, .api = default_api(), .delay = 2, .snaplen = 65536};
+	struct option longs[VSW_ARRAY_SIZE(options) + 2];
+	char letters[2 * VSW_ARRAY_SIZE(options) + 2];
+	int c;
+
+	make_getopt(command, letters, longs);
+	optind = 1;
+	while ((c = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
+		if (c == 'h') {
+			print_command_help(command);
+			return EXIT_SUCCESS;
+		}
+		if (!take_option(&args, c, optarg)) {
+			fprintf(stderr, "Try vsw %s --help.\n", command->name);
+			return EXIT_USAGE;
+		}
+	}
+	args.argc = argc - optind;
+	args.argv = argv + optind;
+	if (args.argc < command->min_args || args.argc > command->max_args) {
+		fprintf(stderr, "vsw %s: it takes %s; try --help\n", command->name,
+			command->usage[0] != '\0' ? command->usage : "no arguments");
+		return EXIT_USAGE;
+	}
+	return command->run(&args);
+}
+
+/* @return how many words of @p argv name @p command: 0, 1 or 2. */
+static int
+names(const struct command *command, int argc, char **argv)
+{
+	size_t len = strcspn(command->name, " ");
+
+	if (strlen(argv[1]) != len || strncmp(argv[1], command->name, len) != 0)
+		return 0;
+	if (command->name[len] == '\0')
+		return 1;
+	return argc > 2 && strcmp(argv[2], command->name + len + 1) == 0 ? 2 : 0;
+}
+
+static int
+refuse(int argc, char **argv)
+{
+	bool is_begun = false;
+
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(commands); i++) {
+		size_t len = strlen(argv[1]);
+
+		if (strncmp(commands[i].name, argv[1], len) != 0 || commands[i].name[len] != ' ')
+			continue;
+		fprintf(stderr, is_begun ? ", %s" : "vsw: it is one of %s", commands[i].name);
+		is_begun = true;
+	}
+	if (is_begun)
+		fputc('\n', stderr);
+	else
+		fprintf(stderr, "vsw: there is no command '%s'; vsw --help lists them\n", argv[1]);
+	return EXIT_USAGE;
 }
 
 int
 main(int argc, char **argv)
 {
-	const char *name = argc > 1 ? argv[1] : "--help";
-
 	signal(SIGPIPE, SIG_IGN);
-	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
-		print_help(argc > 1 ? stdout : stderr);
-		return argc > 1 ? EXIT_SUCCESS : EXIT_USAGE;
+	if (argc < 2) {
+		print_help(stderr);
+		return EXIT_USAGE;
 	}
-	if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+		print_help(stdout);
+		return EXIT_SUCCESS;
+	}
+	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
 		puts("vsw " VSW_VERSION);
 		return EXIT_SUCCESS;
 	}
 	for (size_t i = 0; i < VSW_ARRAY_SIZE(commands); i++) {
-		if (strcmp(name, commands[i].name) == 0)
-			return commands[i].run(argc - 1, argv + 1);
+		int n = names(&commands[i], argc, argv);
+
+		if (n > 0 && commands[i].run == NULL)
+			return cmd_connect(argc - n, argv + n);
+		if (n > 0)
+			return run(&commands[i], argc - n, argv + n);
 	}
-	fprintf(stderr, "vsw: there is no command '%s'; vsw --help lists them\n", name);
-	return EXIT_USAGE;
+	return refuse(argc, argv);
 }

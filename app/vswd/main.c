@@ -24,14 +24,26 @@
 #include <rte_timer.h>
 
 #include "options.h"
+#include "telemetry.h"
 #include "vsw_bridge.h"
+#include "vsw_capture.h"
 #include "vsw_control.h"
 #include "vsw_guard.h"
 #include "vsw_loop.h"
 #include "vsw_msg.h"
 #include "vsw_poll.h"
 #include "vsw_quota.h"
+#include "vsw_version.h"
 #include "vsw_vhost.h"
+
+#ifdef VSW_HAS_API
+#include "vsw_api.h"
+#else
+struct vsw_api;
+#endif
+#ifdef VSW_HAS_SYSTEMD
+#include "service.h"
+#endif
 
 /*
  * Messages: for each guest what it may have out at once (128) and a few unanswered ones; and
@@ -55,6 +67,7 @@ struct vswd {
 	struct vsw_poll *poll[RTE_MAX_LCORE];
 	struct vsw_bridge *bridge;
 	struct vsw_control *control;
+	struct vsw_api *api;
 };
 
 /* A host connection costs a descriptor, a guest about ten: take what we may have. */
@@ -188,6 +201,61 @@ create_roles(struct vswd *vswd)
 	create_control(vswd, vhost_loop);
 }
 
+#ifdef VSW_HAS_API
+static void
+create_api(struct vswd *vswd)
+{
+	const struct vsw_conf *conf = &vswd->opt.conf;
+	struct vsw_api_setup setup = {
+		.control = vswd->control,
+		.path = conf->api,
+		.access = {conf->api_mode != 0 ? (mode_t)conf->api_mode : 0600, -1, -1},
+		.config = conf->file[0] != '\0' ? conf->file : NULL,
+	};
+
+	if (conf->api[0] == '\0')
+		return;
+	vswd->api = vsw_api_create(&setup);
+	if (vswd->api == NULL)
+		errx(EXIT_FAILURE, "--api: cannot listen at %s: %s", conf->api,
+		     rte_strerror(rte_errno));
+}
+#else
+static void
+create_api(struct vswd *vswd)
+{
+	if (vswd->opt.conf.api[0] != '\0')
+		errx(EXIT_FAILURE, "--api: this vswd was built without it; it needs libmicrohttpd "
+				   "and jansson");
+}
+
+static void
+vsw_api_destroy(struct vsw_api *api)
+{
+}
+#endif
+
+static void
+start_askers(struct vswd *vswd)
+{
+	telemetry_start(vswd->control);
+#ifdef VSW_HAS_SYSTEMD
+	service_start(vswd->control);
+#endif
+	create_api(vswd);
+}
+
+/* Whatever they still ask is answered with a refusal. */
+static void
+stop_askers(struct vswd *vswd)
+{
+	vsw_api_destroy(vswd->api);
+#ifdef VSW_HAS_SYSTEMD
+	service_stop();
+#endif
+	telemetry_stop();
+}
+
 static int
 run_lcore(void *arg)
 {
@@ -207,6 +275,7 @@ run(struct vswd *vswd)
 	vsw_loop_stop(vswd->loop[lcore]);
 	rte_eal_mp_wait_lcore();
 	vsw_control_close(vswd->control);
+	stop_askers(vswd);
 }
 
 static void
@@ -222,6 +291,7 @@ destroy(struct vswd *vswd)
 	RTE_LCORE_FOREACH(lcore)
 	vsw_loop_destroy(vswd->loop[lcore]);
 	vsw_msg_pool_destroy();
+	vsw_capture_destroy();
 }
 
 int
@@ -244,6 +314,7 @@ main(int argc, char **argv)
 
 	create_loops(&vswd);
 	create_roles(&vswd);
+	start_askers(&vswd);
 	run(&vswd);
 
 	status = vsw_control_exit_status(vswd.control);

@@ -18,29 +18,37 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <bsd/string.h>
+
 #include "vsw_base.h"
 #include "vsw_version.h"
 
 enum {
 	OPT_HELP = 'h',
 	OPT_VERSION = 'V',
-	OPT_CHECK = 256,
+	OPT_API = 256,
+	OPT_API_MODE,
+	OPT_CHECK,
 	OPT_CONFIG,
 	OPT_IDLE,
 	OPT_MAX_GUESTS,
+	OPT_PRINT_CAPABILITIES,
 	OPT_VM,
 	OPT_GUEST_KEY, /* and those of the other keys of a guest behind it */
 };
 
-#define N_OWN 7
+#define N_OWN 10
 
 /* The keys of a guest are options, too: for vhost-device-vsock's flat form. */
 static struct option long_options[N_OWN + VSW_GUEST_SPEC_N_KEYS + 1] = {
+	{"api", required_argument, NULL, OPT_API},
+	{"api-mode", required_argument, NULL, OPT_API_MODE},
 	{"check", required_argument, NULL, OPT_CHECK},
 	{"config", required_argument, NULL, OPT_CONFIG},
 	{"help", no_argument, NULL, OPT_HELP},
 	{"idle", required_argument, NULL, OPT_IDLE},
 	{"max-guests", required_argument, NULL, OPT_MAX_GUESTS},
+	{"print-capabilities", no_argument, NULL, OPT_PRINT_CAPABILITIES},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{"vm", required_argument, NULL, OPT_VM},
 };
@@ -79,6 +87,10 @@ static const char help[] =
 	"                         dedicated cores\n"
 	"  --max-guests=N         make room for so many, up to 511 (default: 64, or twice as\n"
 	"                         many as there are at the start)\n"
+	"  --api PATH             listen there for the control API (HTTP, see vsw(1)); guests\n"
+	"                         can be added later\n"
+	"  --api-mode MODE        of that socket, octal (default: 600)\n"
+	"  --print-capabilities   print what QEMU and libvirt ask vhost-user programs, and exit\n"
 	"  -h, --help             print this and exit\n"
 	"  -V, --version          print the version and exit\n"
 	"\n"
@@ -189,7 +201,7 @@ set_flat(struct vsw_conf_guest *guest, uint32_t *seen, unsigned int key, const c
 		errx(EXIT_FAILURE, "--%s: %s", name, why);
 }
 
-/* What the command line says of idle and max-guests wins. */
+/* What the command line says of settings wins. */
 static void
 read_file(struct options *opt, const char *path)
 {
@@ -197,7 +209,11 @@ read_file(struct options *opt, const char *path)
 	bool has_idle = conf->has_idle;
 	enum vsw_idle idle = conf->idle;
 	uint32_t max_guests = conf->max_guests;
+	int32_t api_mode = conf->api_mode;
 	char error[VSW_CONF_ERROR_SIZE];
+	char api[sizeof(conf->api)];
+
+	strlcpy(api, conf->api, sizeof(api));
 
 	if (vsw_conf_read_file(conf, path, error) != 0)
 		errx(EXIT_FAILURE, "%s", error);
@@ -205,6 +221,10 @@ read_file(struct options *opt, const char *path)
 		conf->idle = idle;
 	if (max_guests != 0)
 		conf->max_guests = max_guests;
+	if (api[0] != '\0')
+		strlcpy(conf->api, api, sizeof(conf->api));
+	if (api_mode != 0)
+		conf->api_mode = api_mode;
 }
 
 static void
@@ -227,6 +247,12 @@ parse_ours(struct options *opt, int argc, char **argv)
 		case OPT_VERSION:
 			puts("vswd " VSW_VERSION);
 			exit(EXIT_SUCCESS);
+		case OPT_API:
+			set(conf, "api", optarg);
+			break;
+		case OPT_API_MODE:
+			set(conf, "api-mode", optarg);
+			break;
 		case OPT_CHECK:
 			check_file(optarg);
 			break;
@@ -242,6 +268,9 @@ parse_ours(struct options *opt, int argc, char **argv)
 		case OPT_MAX_GUESTS:
 			set(conf, "max-guests", optarg);
 			break;
+		case OPT_PRINT_CAPABILITIES:
+			puts("{\n  \"type\": \"vsock\"\n}");
+			exit(EXIT_SUCCESS);
 		case OPT_VM:
 			use_form(&form, FORM_VM);
 			if (vsw_conf_add_vm(conf, optarg, error) != 0)
@@ -263,9 +292,10 @@ parse_ours(struct options *opt, int argc, char **argv)
 		errx(EXIT_FAILURE, "%s", error);
 	if (form == FORM_FILE)
 		read_file(opt, file);
-	if (form == FORM_NONE)
+	if (form == FORM_NONE && conf->api[0] == '\0')
 		errx(EXIT_FAILURE, "--vm: there is no guest to serve; add --vm "
-				   "guest-cid=3,socket=PATH,uds-path=PATH");
+				   "guest-cid=3,socket=PATH,uds-path=PATH, or --api PATH to add "
+				   "guests later");
 	if (vsw_conf_check(conf, error) != 0 ||
 	    vsw_conf_check_paths(conf, VSW_CONF_PATHS_NOW, error) != 0)
 		errx(EXIT_FAILURE, "%s", error);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include <bsd/stdlib.h>
+#include <bsd/string.h>
 
 #include "vsw_base.h"
 
@@ -108,12 +109,36 @@ set_max_guests(struct vsw_conf *conf, const char *value)
 	return wrong == NULL ? NULL : "it is a number from 1 to 511";
 }
 
+static const char *
+set_api(struct vsw_conf *conf, const char *value)
+{
+	if (value[0] == '\0' || strlen(value) >= sizeof(conf->api))
+		return "it is the path of a socket, at most 107 characters";
+	strlcpy(conf->api, value, sizeof(conf->api));
+	return NULL;
+}
+
+static const char *
+set_api_mode(struct vsw_conf *conf, const char *value)
+{
+	const char *digits = strncasecmp(value, "0o", 2) == 0 ? value + 2 : value;
+	size_t len = strlen(digits);
+
+	conf->api_mode = (int32_t)strtol(digits, NULL, 8);
+	if (len < 3 || len > 4 || strspn(digits, "01234567") != len || conf->api_mode > 0777 ||
+	    conf->api_mode == 0)
+		return "it is three octal digits as in 660 or 0660";
+	return NULL;
+}
+
 static const struct {
 	const char *name, *spelling;
 	const char *(*set)(struct vsw_conf *conf, const char *value);
 } settings[] = {
 	{"idle", "idle", set_idle},
 	{"max-guests", "max_guests", set_max_guests},
+	{"api", "api", set_api},
+	{"api-mode", "api_mode", set_api_mode},
 };
 
 int

@@ -311,7 +311,9 @@ on_top_key(struct reader *r, void *ctx, const char *key, const yaml_node_t *key_
 		return refuse(r, value, key);
 	if (rc == -ENOENT)
 		return fail(r, &key_node->start_mark,
-			    "unknown key '%.64s'; known are vms, eal, idle and max_guests", key);
+			    "unknown key '%.64s'; known are vms, eal, idle, max_guests, api and "
+			    "api_mode",
+			    key);
 	return rc == 0 ? 0 : fail(r, &value->start_mark, "%.64s: %s", key, why);
 }
 

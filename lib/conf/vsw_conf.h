@@ -47,6 +47,10 @@ struct vsw_conf {
 	enum vsw_idle idle;
 	uint32_t max_guests; /**< 0: not said */
 
+	/* Only at the start: a reload does not look at it. */
+	char api[sizeof(((struct sockaddr_un *)0)->sun_path)]; /**< control API; "": none */
+	int32_t api_mode; /**< of its socket; 0: not said, which is 0600 */
+
 	unsigned int n_eal; /**< arguments for EAL, one behind the other in eal_text */
 	char eal_text[VSW_CONF_EAL_SIZE];
 	size_t eal_len;
@@ -66,7 +70,7 @@ int vsw_conf_add_vm(struct vsw_conf *conf, const char *arg, char error[VSW_CONF_
 int vsw_conf_add_guest(struct vsw_conf *conf, const struct vsw_conf_guest *guest,
 		       const char *origin, char error[VSW_CONF_ERROR_SIZE]);
 
-/** Set `idle`, `max-guests`. @param value as the user wrote it. @return 0; -ENOENT: there is no
+/** Set `idle`, `max-guests`, `api`, `api-mode`. @param value as the user wrote it. @return 0; -ENOENT: there is no
  * such setting; -EINVAL with @p why. */
 int vsw_conf_set(struct vsw_conf *conf, const char *key, const char *value, char why[VSW_WHY_SIZE]);
 

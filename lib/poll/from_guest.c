@@ -188,6 +188,7 @@ take_payload(struct flow *flow, const struct vsw_pkt *pkt, struct vsw_chain *cha
 		return false;
 
 	vsw_count(&guest->counters, VSW_CTR_FROM_GUEST_BYTES, pkt->len);
+	poll_tap(guest, pkt, NULL, chain->segs, chain->n_segs);
 	actions = vsw_conn_input(&flow->conn, pkt);
 	if (actions & VSW_CONN_ACT_DELIVER) {
 		flow->from_guest_bytes += pkt->len;
@@ -264,6 +265,8 @@ take_chain(struct guest *guest, struct vsw_chain *chain)
 			return take_payload(flow, &pkt, chain);
 	}
 
+	if (verdict != VSW_PKT_SHORT)
+		poll_tap(guest, &pkt, raw, NULL, 0);
 	if (verdict != VSW_PKT_OK)
 		take_bad(guest, &pkt, verdict);
 	else

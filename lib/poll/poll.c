@@ -49,6 +49,7 @@ poll_pass(void *ctx)
 	struct guest *guest, *next;
 	unsigned int work = 0;
 
+	poll->is_capturing = vsw_capture_is_on();
 	for (guest = TAILQ_FIRST(&poll->guests); guest != NULL; guest = next) {
 		next = TAILQ_NEXT(guest, entry); /* it may be detached */
 		work += guest_pass(poll, guest);
@@ -206,6 +207,11 @@ vsw_poll_create(struct vsw_loop *loop)
 
 	if (poll == NULL)
 		return NULL;
+	poll->tap = vsw_capture_tap_create();
+	if (poll->tap == NULL) {
+		free(poll);
+		return NULL;
+	}
 	poll->loop = loop;
 	/* Not from 1: ids of another lcore, or of another life of vswd, shall not fit. */
 	poll->next_serial = 1 + (rte_rand() & ((1ull << 40) - 1));

@@ -12,6 +12,7 @@
 
 #include <rte_timer.h>
 
+#include "vsw_capture.h"
 #include "vsw_backlog.h"
 #include "vsw_base.h"
 #include "vsw_conn_table.h"
@@ -178,7 +179,18 @@ struct vsw_poll {
 	struct guest *by_id[VSW_GUESTS_MAX];
 	uint64_t next_serial;         /* of a flow */
 	struct vsw_chain_burst burst; /* of whoever pops right now */
+	struct vsw_capture_tap *tap;
+	bool is_capturing; /* as of this turn */
 };
+
+/* A packet passes the rings of @p guest; payload as for vsw_capture_packet(). */
+static inline void
+poll_tap(const struct guest *guest, const struct vsw_pkt *pkt, const uint8_t *raw,
+	 const struct iovec *payload, unsigned int n)
+{
+	if (__builtin_expect(guest->poll->is_capturing, false))
+		vsw_capture_packet(guest->poll->tap, guest->conf->cid, pkt, raw, payload, n);
+}
 
 /* guest.c: the life of a guest */
 struct guest *guest_create(struct vsw_poll *poll, const struct vsw_guest_conf *conf);

@@ -126,6 +126,7 @@ fill_buffer(struct flow *flow, struct vsw_chain *chain, struct vsw_iov_cursor *s
 	vsw_iov_copy_in(chain->segs, chain->n_segs, raw, sizeof(raw));
 	first = vsw_iov_skip(chain->segs, chain->n_segs, sizeof(raw));
 	vsw_iov_copy(chain->segs + first, chain->n_segs - first, src, part);
+	poll_tap(guest, &pkt, raw, chain->segs + first, chain->n_segs - first);
 	vsw_virtq_push(&guest->to_guest, chain->head, (uint32_t)sizeof(raw) + part);
 	vsw_count(&guest->counters, VSW_CTR_TO_GUEST_PACKETS, 1);
 	return part;

@@ -46,6 +46,7 @@ fill_buffer(struct guest *guest, const struct vsw_chain *chain, const struct vsw
 
 	vsw_pkt_encode(raw, pkt);
 	vsw_iov_copy_in(chain->segs, chain->n_segs, raw, sizeof(raw));
+	poll_tap(guest, pkt, raw, NULL, 0);
 	vsw_virtq_push(&guest->to_guest, chain->head, sizeof(raw));
 	vsw_count(&guest->counters, VSW_CTR_TO_GUEST_PACKETS, 1);
 }
@@ -314,6 +315,7 @@ complete_buffers(struct flow *flow, struct vsw_msg *msg, uint32_t len)
 		if (part > 0) {
 			vsw_conn_data_packet(&flow->conn, part, &pkt);
 			write_header(msg, chain, seg, first_piece, &pkt);
+			poll_tap(guest, &pkt, NULL, seg, chain->n_segs);
 			vsw_virtq_push(&guest->to_guest, chain->head, VSW_PKT_HDR_LEN + part);
 			len -= part;
 			n_used++;

@@ -11,8 +11,8 @@ import sys
 LAWS = [
     ("librte_vhost", r"#include <rte_vhost", {"vhost"}),
     ("socket calls", r"\b(socket|accept4?|connect|recv|recvmsg|sendmsg|send|listen)\(",
-     {"base", "bridge", "control", "guest", "vhost"}),
-    ("DPDK", r"#include <rte_", {"base", "fabric", "vhost", "bridge", "poll", "control"}),
+     {"api", "base", "bridge", "control", "guest", "vhost"}),
+    ("DPDK", r"#include <rte_", {"api", "base", "fabric", "vhost", "bridge", "poll", "control"}),
     ("volatile", r"\bvolatile\b", set()),
     ("rx/tx, which read differently from each side", r"\b(rx|tx)_\w+|\b\w+_(rx|tx)\b", set()),
 ]

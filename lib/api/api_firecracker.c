@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * PUT /vsock, as in Firecracker: it sets up the device that has the id `vsock_id`; doing it
+ * again changes that device. There a VM has one such device, and the VMM is the server; here
+ * the VMM has to be told where to connect: to `<uds_path>.vhost`.
+ *
+ * A device is the guest of the name vsock_id; a number, which Firecracker's examples use, is
+ * no name here, so that "1" becomes "vsock-1".
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <bsd/string.h>
+
+#include "api_priv.h"
+#include "json.h"
+
+static void
+tell_done(struct exchange *x)
+{
+	exchange_answer_nothing(x, MHD_HTTP_NO_CONTENT);
+}
+
+static struct vsw_guest_info *
+find(struct exchange *x, const char *name)
+{
+	for (unsigned int i = 0; i < x->req.n_guests; i++) {
+		if (strcmp(x->req.guests[i].spec.name, name) == 0)
+			return &x->req.guests[i];
+	}
+	return NULL;
+}
+
+/* All else that the guest is stays. */
+static void
+add_or_change(struct exchange *x)
+{
+	struct vsw_guest_spec wanted = x->req.spec;
+	struct vsw_guest_info *old = find(x, wanted.name);
+
+	if (old == NULL) {
+		exchange_ask(x, VSW_REQUEST_ADD_GUEST, tell_done);
+		return;
+	}
+	x->req.spec = old->spec;
+	x->req.spec.cid = wanted.cid;
+	if (strcmp(old->spec.uds_path, wanted.uds_path) != 0) {
+		strlcpy(x->req.spec.uds_path, wanted.uds_path, sizeof(wanted.uds_path));
+		strlcpy(x->req.spec.socket, wanted.socket, sizeof(wanted.socket));
+	}
+	strlcpy(x->req.who, wanted.name, sizeof(x->req.who));
+	exchange_ask(x, VSW_REQUEST_CHANGE_GUEST, tell_done);
+}
+
+static int
+set(struct vsw_guest_spec *spec, const char *field, const char *key, const char *value,
+    char error[VSW_ERROR_SIZE])
+{
+	char why[VSW_WHY_SIZE];
+
+	if (vsw_guest_spec_set(spec, key, value, why) == 0)
+		return 0;
+	snprintf(error, VSW_ERROR_SIZE, "%s: %s", field, why);
+	return -EINVAL;
+}
+
+static int
+read_vsock(const json_t *body, struct vsw_guest_spec *spec, char error[VSW_ERROR_SIZE])
+{
+	const char *id = NULL, *uds_path = NULL;
+	char name[VSW_NAME_SIZE + 8], number[16], socket[sizeof(spec->uds_path) + 8];
+	uint64_t cid = 0;
+	const struct json_field fields[] = {
+		{"vsock_id", false, .string = &id},
+		{"guest_cid", true, .number = &cid, .max = UINT32_MAX},
+		{"uds_path", true, .string = &uds_path},
+		{NULL},
+	};
+	int rc = json_to_fields(body, fields, error);
+
+	if (rc != 0)
+		return rc;
+	snprintf(number, sizeof(number), "%u", (uint32_t)cid);
+	rc = set(spec, "guest_cid", "guest-cid", number, error);
+	if (rc == 0)
+		rc = set(spec, "uds_path", "uds-path", uds_path, error);
+	if (rc != 0 || id == NULL)
+		id = NULL;
+	else if (id[0] != '\0' && id[strspn(id, "0123456789")] == '\0')
+		snprintf(name, sizeof(name), "vsock-%.64s", id);
+	else
+		snprintf(name, sizeof(name), "%.70s", id);
+	if (rc == 0 && id == NULL)
+		snprintf(name, sizeof(name), "vm%u", spec->cid);
+	if (rc == 0)
+		rc = set(spec, "vsock_id", "name", name, error);
+	if (rc != 0)
+		return rc;
+	snprintf(socket, sizeof(socket), "%s.vhost", spec->uds_path);
+	return set(spec, "uds_path", "socket", socket, error);
+}
+
+void
+api_vsock_put(struct exchange *x)
+{
+	char error[VSW_ERROR_SIZE];
+	json_t *body = exchange_object(x);
+	int rc;
+
+	if (body == NULL)
+		return;
+	vsw_guest_spec_init(&x->req.spec);
+	rc = read_vsock(body, &x->req.spec, error);
+	json_decref(body);
+	if (rc != 0)
+		exchange_fail_rc(x, rc, error);
+	else
+		exchange_ask(x, VSW_REQUEST_LIST_GUESTS, add_or_change);
+}

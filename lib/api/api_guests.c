@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Guests and their groups.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <bsd/string.h>
+
+#include "api_priv.h"
+#include "json.h"
+
+static void
+ask_for_guests(struct exchange *x, const char *who, void (*next)(struct exchange *x))
+{
+	vsw_request_clear(&x->req);
+	x->req.n_guests = 0;
+	strlcpy(x->req.who, who, sizeof(x->req.who));
+	exchange_ask(x, VSW_REQUEST_LIST_GUESTS, next);
+}
+
+static void
+tell_guests(struct exchange *x)
+{
+	bool with_counters = exchange_param(x, "counters") != NULL;
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < x->req.n_guests; i++)
+		json_array_append_new(list, json_of_guest(&x->req.guests[i], with_counters));
+	exchange_answer_json(x, MHD_HTTP_OK, json_pack("{s:o}", "guests", list));
+}
+
+void
+api_guests_list(struct exchange *x)
+{
+	ask_for_guests(x, "", tell_guests);
+}
+
+static void
+tell_guest(struct exchange *x)
+{
+	exchange_answer_json(x, x->status != 0 ? x->status : MHD_HTTP_OK,
+			     json_of_guest(&x->req.guests[0], true));
+}
+
+void
+api_guest_show(struct exchange *x)
+{
+	ask_for_guests(x, x->who, tell_guest);
+}
+
+/* Set x->req.spec from the body. @return false after an error was answered. */
+static bool
+take_spec(struct exchange *x)
+{
+	char error[VSW_ERROR_SIZE], why[VSW_WHY_SIZE], name[VSW_NAME_SIZE];
+	json_t *body = exchange_object(x);
+	const char *key;
+	int rc;
+
+	if (body == NULL)
+		return false;
+	rc = json_to_spec(body, &x->req.spec, error);
+	json_decref(body);
+	if (rc == 0 && vsw_guest_spec_check(&x->req.spec, &key, why) != 0) {
+		rc = -EINVAL;
+		snprintf(error, sizeof(error), "%s: %s", vsw_guest_spec_yaml_key(key, name), why);
+	}
+	if (rc != 0)
+		exchange_fail_rc(x, rc, error);
+	return rc == 0;
+}
+
+/*
+ * Add.
+ */
+
+static void
+show_added(struct exchange *x)
+{
+	char who[16];
+
+	x->status = MHD_HTTP_CREATED;
+	snprintf(who, sizeof(who), "%u", x->req.spec.cid);
+	snprintf(x->location, sizeof(x->location), "/guests/%s", who);
+	ask_for_guests(x, who, tell_guest);
+}
+
+void
+api_guests_add(struct exchange *x)
+{
+	vsw_guest_spec_init(&x->req.spec);
+	x->req.spec.cid = 0; /* it has to be said here */
+	if (!take_spec(x))
+		return;
+	if (x->req.spec.cid == 0)
+		exchange_fail(x, MHD_HTTP_BAD_REQUEST,
+			      "guest_cid: it is missing; a guest has a CID from 3 to 4294967294");
+	else
+		exchange_ask(x, VSW_REQUEST_ADD_GUEST, show_added);
+}
+
+/*
+ * Change: what the body does not name stays as it is.
+ */
+
+static void
+show_changed(struct exchange *x)
+{
+	char who[16];
+
+	snprintf(who, sizeof(who), "%u", x->req.spec.cid);
+	ask_for_guests(x, who, tell_guest);
+}
+
+/* A name that was made of the CID follows it. */
+void
+api_forget_default_name(struct vsw_guest_spec *spec)
+{
+	char name[VSW_NAME_SIZE];
+
+	snprintf(name, sizeof(name), "vm%u", spec->cid);
+	if (strcmp(spec->name, name) == 0)
+		spec->name[0] = '\0';
+}
+
+static void
+change(struct exchange *x)
+{
+	x->req.spec = x->req.guests[0].spec;
+	/* The guest's CID: it may be renamed meanwhile. */
+	snprintf(x->req.who, sizeof(x->req.who), "%u", x->req.spec.cid);
+	api_forget_default_name(&x->req.spec);
+	if (take_spec(x))
+		exchange_ask(x, VSW_REQUEST_CHANGE_GUEST, show_changed);
+}
+
+void
+api_guest_change(struct exchange *x)
+{
+	ask_for_guests(x, x->who, change);
+}
+
+/*
+ * Remove.
+ */
+
+static void
+tell_removed(struct exchange *x)
+{
+	exchange_answer_nothing(x, MHD_HTTP_NO_CONTENT);
+}
+
+void
+api_guest_remove(struct exchange *x)
+{
+	strlcpy(x->req.who, x->who, sizeof(x->req.who));
+	exchange_ask(x, VSW_REQUEST_REMOVE_GUEST, tell_removed);
+}
+
+/*
+ * Groups.
+ */
+
+static void
+tell_groups(struct exchange *x)
+{
+	exchange_answer_json(
+		x, MHD_HTTP_OK,
+		json_pack("{s:o}", "groups", json_of_groups(x->req.guests, x->req.n_guests)));
+}
+
+void
+api_groups_list(struct exchange *x)
+{
+	ask_for_guests(x, "", tell_groups);
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * GET /metrics, in OpenMetrics: every counter of the one table, for each guest; lcores; vswd
+ * itself. A family's samples stand together, so guests are gone through once for each.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "api_priv.h"
+#include "vsw_base.h"
+#include "vsw_version.h"
+
+#define OPENMETRICS "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+static void
+family(FILE *f, const char *name, const char *type, const char *help)
+{
+	fprintf(f, "# TYPE %s %s\n# HELP %s %s\n", name, type, name, help);
+}
+
+/* Names of guests have no character that would have to be escaped. */
+static void
+sample_of_guest(FILE *f, const char *name, const struct vsw_guest_info *guest, uint64_t value)
+{
+	fprintf(f, "%s{cid=\"%u\",name=\"%s\"} %llu\n", name, guest->spec.cid, guest->spec.name,
+		(unsigned long long)value);
+}
+
+static void
+tell_counters(FILE *f, const struct vsw_request *req)
+{
+	char name[128];
+
+	for (int c = 0; c < VSW_N_COUNTERS; c++) {
+		snprintf(name, sizeof(name), "vsw_guest_%s", vsw_counter_name(c));
+		family(f, name, "counter", vsw_counter_help(c));
+		snprintf(name, sizeof(name), "vsw_guest_%s_total", vsw_counter_name(c));
+		for (unsigned int i = 0; i < req->n_guests; i++)
+			sample_of_guest(f, name, &req->guests[i], req->guests[i].counters.value[c]);
+	}
+}
+
+static void
+tell_guests(FILE *f, const struct vsw_request *req)
+{
+	family(f, "vsw_guest_connections", "gauge", "connections now");
+	for (unsigned int i = 0; i < req->n_guests; i++)
+		sample_of_guest(f, "vsw_guest_connections", &req->guests[i],
+				req->guests[i].n_conns);
+	family(f, "vsw_guest_attached", "gauge", "1: a VMM is connected");
+	for (unsigned int i = 0; i < req->n_guests; i++)
+		sample_of_guest(f, "vsw_guest_attached", &req->guests[i],
+				req->guests[i].state == VSW_GUEST_ATTACHED ||
+					req->guests[i].state == VSW_GUEST_RUNNING);
+	family(f, "vsw_guest_running", "gauge", "1: the guest's driver runs");
+	for (unsigned int i = 0; i < req->n_guests; i++)
+		sample_of_guest(f, "vsw_guest_running", &req->guests[i],
+				req->guests[i].state == VSW_GUEST_RUNNING);
+}
+
+enum lcore_value {
+	LCORE_BUSY,
+	LCORE_ALL,
+	LCORE_TURNS,
+	LCORE_SLEEPS,
+	LCORE_GUESTS,
+};
+
+static uint64_t
+lcore_value(const struct vsw_lcore_info *lcore, enum lcore_value value)
+{
+	switch (value) {
+	case LCORE_BUSY:
+		return lcore->stats.busy_cycles;
+	case LCORE_ALL:
+		return lcore->stats.total_cycles;
+	case LCORE_TURNS:
+		return lcore->stats.n_turns;
+	case LCORE_SLEEPS:
+		return lcore->stats.n_sleeps;
+	default:
+		return lcore->n_guests;
+	}
+}
+
+static void
+tell_lcores(FILE *f, const struct vsw_request *req)
+{
+	static const struct {
+		enum lcore_value value;
+		const char *name, *type, *suffix, *help;
+	} families[] = {
+		{LCORE_BUSY, "vsw_lcore_busy_cycles", "counter", "_total",
+		 "TSC cycles of turns that found work"},
+		{LCORE_ALL, "vsw_lcore_cycles", "counter", "_total",
+		 "TSC cycles since the lcore began to run, sleep included"},
+		{LCORE_TURNS, "vsw_lcore_turns", "counter", "_total", "turns of the loop"},
+		{LCORE_SLEEPS, "vsw_lcore_sleeps", "counter", "_total", "times it went to sleep"},
+		{LCORE_GUESTS, "vsw_lcore_guests", "gauge", "", "guests that are polled here"},
+	};
+
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(families); i++) {
+		family(f, families[i].name, families[i].type, families[i].help);
+		for (unsigned int k = 0; k < req->n_lcores; k++)
+			fprintf(f, "%s%s{lcore=\"%u\"} %llu\n", families[i].name,
+				families[i].suffix, req->lcores[k].lcore,
+				(unsigned long long)lcore_value(&req->lcores[k],
+								families[i].value));
+	}
+}
+
+static void
+tell_process(FILE *f, const struct vsw_control_info *info)
+{
+	family(f, "vsw_build", "info", "the version of vswd");
+	fprintf(f, "vsw_build_info{version=\"" VSW_VERSION "\"} 1\n");
+	family(f, "vsw_ready", "gauge", "1: all guests of the start are served");
+	fprintf(f, "vsw_ready %d\n", info->is_ready && !info->is_going);
+	family(f, "vsw_guests", "gauge", "guests that are served");
+	fprintf(f, "vsw_guests %u\n", info->n_guests);
+	family(f, "vsw_guests_max", "gauge", "guests that may be served (max-guests)");
+	fprintf(f, "vsw_guests_max %u\n", info->max_guests);
+	family(f, "vsw_connections", "gauge", "connections of all guests now");
+	fprintf(f, "vsw_connections %u\n", info->n_conns);
+}
+
+static void
+tell(struct exchange *x)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+
+	if (f != NULL) {
+		tell_process(f, &x->req.info);
+		tell_lcores(f, &x->req);
+		tell_guests(f, &x->req);
+		tell_counters(f, &x->req);
+		fputs("# EOF\n", f);
+		if (fclose(f) != 0) {
+			free(text);
+			text = NULL;
+		}
+	}
+	exchange_answer_text(x, MHD_HTTP_OK, OPENMETRICS, text, len);
+}
+
+static void
+ask_info(struct exchange *x)
+{
+	exchange_ask(x, VSW_REQUEST_INFO, tell);
+}
+
+static void
+ask_lcores(struct exchange *x)
+{
+	exchange_ask(x, VSW_REQUEST_LIST_LCORES, ask_info);
+}
+
+void
+api_metrics_show(struct exchange *x)
+{
+	exchange_ask(x, VSW_REQUEST_LIST_GUESTS, ask_lcores);
+}

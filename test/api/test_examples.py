@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""The lines of the guides that begin with "$ " do what they say: run in order, on a vswd of their
+own, with /run/vsw in a private folder."""
+
+import pathlib
+import re
+import subprocess
+import unittest
+
+from daemon import Daemon, VSW, WAIT
+
+DOC = pathlib.Path(__file__).resolve().parents[2] / "doc"
+
+
+def examples(path):
+    """Commands: a line "    $ ..." and, while it ends with a backslash or leaves a quote open,
+    those below."""
+    command = None
+    for line in path.read_text().splitlines():
+        if command is None and re.match(r"\s*\$ ", line):
+            command = line.strip()[2:]
+        elif command is not None:
+            command += "\n" + line
+        if command is not None and not command.endswith("\\") and command.count("'") % 2 == 0:
+            yield command
+            command = None
+
+
+class Completion(unittest.TestCase):
+    FILE = DOC.parent / "config/completion/vsw"
+
+    def complete(self, *words):
+        script = f"""source {self.FILE}; PATH={pathlib.Path(VSW).parent}:$PATH
+            COMP_WORDS=({' '.join(f"'{w}'" for w in words)}); COMP_CWORD={len(words) - 1}; _vsw
+            echo "${{COMPREPLY[@]}}" """
+        return subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True,
+                              env=self.env, timeout=WAIT).stdout.split()
+
+    def setUp(self):
+        self.d = Daemon(config="vms: [{guest_cid: 3, name: web, socket: $/s, uds_path: $/u}]\n")
+        self.env = self.d.env
+
+    def tearDown(self):
+        self.d.close()
+
+    def test_every_command_is_offered(self):
+        listed = re.findall(r"^  (\w+(?: \w+)?)  ", self.d.vsw("--help").stdout, re.MULTILINE)
+        offered = []
+        for first in self.complete("vsw", ""):
+            seconds = self.complete("vsw", first, "")
+            if first in ("guest", "conn", "config"):
+                offered += [f"{first} {second}" for second in seconds]
+            elif not first.startswith("-"):
+                offered.append(first)
+        self.assertEqual(sorted(listed), sorted(offered))
+
+    def test_every_option_is_offered(self):
+        for command in ("guest list", "guest add", "conn list", "capture", "stats", "top", "log"):
+            options = re.findall(r"(--\w+)", self.d.vsw(*command.split(), "--help").stdout)
+            self.assertEqual(set(options), set(self.complete("vsw", *command.split(), "--")))
+
+    def test_guests_are_offered(self):
+        self.assertEqual(["web", "3"], self.complete("vsw", "guest", "show", "")[-2:])
+        self.assertEqual(["web"], self.complete("vsw", "conn", "list", "--guest", "w"))
+
+
+class Examples(unittest.TestCase):
+    def run_all(self, name):
+        commands = list(examples(DOC / name))
+        self.assertLess(5, len(commands))
+        d = Daemon(config="vms: []\n")
+        path = f"{pathlib.Path(VSW).parent}:{d.env['PATH']}"
+        for command in commands:
+            with self.subTest(command=command):
+                done = subprocess.run(
+                    ["bash", "-c", command.replace("/run/vsw", d.folder)], timeout=WAIT,
+                    env=dict(d.env, PATH=path), capture_output=True, text=True, check=False,
+                    stdin=subprocess.DEVNULL)
+                self.assertEqual(0, done.returncode, done.stdout + done.stderr)
+        d.close()
+
+    def test_man_pages(self):
+        self.run_all("man/vsw.1.scd")
+
+    def test_api(self):
+        self.run_all("guides/api.md")
+
+
+if __name__ == "__main__":
+    unittest.main()
