@@ -486,8 +486,8 @@ test_file_tells_each_mistake_and_its_place(void **state)
 		 "4:17: socket_group: nobody-there is wrong, there is no such group"},
 		{G "  limits: 3\n", "4:11: limits: it is a mapping, as in {connections: 1000}, not "
 				    "a value"},
-		{G "  limits: {bytes: 3}\n",
-		 "4:12: unknown limit 'bytes'; known are connections, handshakes, spill_bytes and loans"},
+		{G "  limits: {bytes: 3}\n", "4:12: unknown limit 'bytes'; known are connections, "
+					     "handshakes, spill_bytes and loans"},
 		{G "  limits: {connections: 0}\n", "4:25: connections: 0 is wrong, it is a number"},
 		{G "  limits: {spill_bytes: x}\n", "4:25: spill_bytes: x is wrong"},
 		{G "  forward_cid: 1\n",
