@@ -126,16 +126,21 @@ control_go_down(struct vsw_control *control, int exit_status)
  * Signals.
  */
 
+/* Once for each time that it was asked to, or once for several: what counts is that the file
+ * is read after the last one. */
 static void *
 reload_main(void *arg)
 {
 	struct vsw_control *control = arg;
 	char error[VSW_ERROR_SIZE];
+	unsigned int n;
 
 	pthread_setname_np(pthread_self(), "vsw-reload");
-	if (vsw_control_reload(control, error) != 0)
-		VSW_LOG(ERR, "reload failed: %s", error);
-	__atomic_store_n(&control->is_reloading, false, __ATOMIC_RELEASE);
+	do {
+		n = __atomic_load_n(&control->n_reloads, __ATOMIC_SEQ_CST);
+		if (vsw_control_reload(control, error) != 0)
+			VSW_LOG(ERR, "reload failed: %s", error);
+	} while (__atomic_sub_fetch(&control->n_reloads, n, __ATOMIC_SEQ_CST) > 0);
 	return NULL;
 }
 
@@ -143,17 +148,14 @@ reload_main(void *arg)
 static void
 reload(struct vsw_control *control)
 {
-	if (__atomic_load_n(&control->is_reloading, __ATOMIC_ACQUIRE)) {
-		VSW_LOG(WARNING, "reload: the one before is not done yet");
-		return;
-	}
-	if (control->has_reload_thread)
+	if (__atomic_fetch_add(&control->n_reloads, 1, __ATOMIC_SEQ_CST) > 0)
+		return;                 /* the thread sees it */
+	if (control->has_reload_thread) /* it has seen its end */
 		pthread_join(control->reload_thread, NULL);
-	control->is_reloading = true;
 	control->has_reload_thread =
 		pthread_create(&control->reload_thread, NULL, reload_main, control) == 0;
 	if (!control->has_reload_thread) {
-		control->is_reloading = false;
+		__atomic_store_n(&control->n_reloads, 0, __ATOMIC_SEQ_CST);
 		VSW_LOG(ERR, "reload failed: no thread can be made");
 	}
 }

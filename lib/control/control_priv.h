@@ -120,12 +120,12 @@ struct vsw_control {
 	struct request_list asking; /* those that wait for a poll lcore */
 
 	/* Any thread. */
+	unsigned int n_reloads;  /* SIGHUPs that the thread has not dealt with */
 	unsigned int n_requests; /* that are not answered yet */
 	bool is_closed;
 
 	pthread_t reload_thread;
 	bool has_reload_thread;
-	bool is_reloading; /* the thread clears it at its end */
 };
 
 /* entry.c */

@@ -339,6 +339,23 @@ test_every_other_mistake_ends_with_1_and_makes_no_socket(void **state)
 		{{"--vm", GOOD, "-l", "0"}, "l"},
 		{{"--no-such-eal-option", "--", "--vm", GOOD}, "no-such-eal-option"},
 		{{"-l", "100000", "--", "--vm", GOOD}, "EAL"},
+		/* vhost-device-vsock's other forms */
+		{{"--guest-cid=3", "--socket=$/a"}, "uds-path: it is missing"},
+		{{"--guest-cid=2", "--socket=$/a", "--uds-path=$/b"}, "--guest-cid: 2 is wrong"},
+		{{"--socket=$/a", "--socket=$/c", "--uds-path=$/b"}, "--socket: it is given twice"},
+		{{"--socket=$/a", "--uds-path=$/b", "--forward-cid=1"},
+		 "--forward-cid: this vswd does not forward to AF_VSOCK"},
+		{{"--vm", "socket=$/a,forward-cid=1,forward-listen=9001+9002"},
+		 "forward-cid: this vswd does not forward to AF_VSOCK"},
+		{{"--vm", GOOD, "--guest-cid=4"}, "exclude each other"},
+		{{"--config=$/no.yaml", "--vm", GOOD}, "exclude each other"},
+		{{"--config=$/no.yaml", "--guest-cid=4"}, "exclude each other"},
+		{{"--config=$/no.yaml", "--config=$/no.yaml"}, "--config: it is given twice"},
+		{{"--config=$/no.yaml"}, "no.yaml: it cannot be read: No such file"},
+		{{"--config"}, "config"},
+		{{"--check=$/no.yaml"}, "no.yaml: it cannot be read: No such file"},
+		{{"--max-guests=0", "--vm", GOOD},
+		 "--max-guests: 0 is wrong, it is a number from 1"},
 	};
 
 	for (size_t i = 0; i < VSW_ARRAY_SIZE(cases); i++) {
@@ -420,6 +437,101 @@ test_every_form_of_the_command_line_comes_up(void **state)
 		end(d);
 		assert_int_equal(count_sockets(), 0);
 	}
+}
+
+static void
+write_file(const char *name, const char *text)
+{
+	FILE *file = fopen(expand(name), "w");
+
+	assert_non_null(file);
+	fputs(expand(text), file);
+	fclose(file);
+}
+
+static void
+test_a_guest_may_be_options_of_their_own(void **state)
+{
+	struct daemon *d = &daemons[0];
+
+	/* As in the README of vhost-device-vsock. */
+	SPAWN(d, "--guest-cid=4", "--uds-path=$/b", "--socket=$/a", "--tx-buffer-size=65536",
+	      "--queue-size=1024", "--groups", "g1+g2");
+	expect_ready(d);
+	boot("$/a", 128);
+	assert_int_equal(vsw_guest_cid(guest), 4);
+	check_alive("$/b");
+	end(d);
+	assert_int_equal(count_sockets(), 0);
+}
+
+static void
+test_guests_may_be_in_a_file(void **state)
+{
+	struct daemon *d = &daemons[0];
+
+	write_file("$/vsw.yaml", "eal: [--lcores, '0@0,1@0']\nidle: adaptive\nvms:\n"
+				 "- guest_cid: 9\n  socket: $/a\n  uds_path: $/b\n  lcore: 1\n");
+	SPAWN(d, "--config=$/vsw.yaml", "--idle=poll");
+	expect_ready(d);
+	boot("$/a", 128);
+	assert_int_equal(vsw_guest_cid(guest), 9);
+	check_alive("$/b");
+	vsw_guest_destroy(guest);
+	guest = NULL;
+	/* A file that is in use is not wrong for that. */
+	SPAWN(&daemons[1], "--check", "$/vsw.yaml");
+	expect_exit(&daemons[1], 0);
+	assert_non_null(strstr(log_of(&daemons[1]), "vsw.yaml: 1 guest, no mistakes"));
+	end(d);
+	assert_int_equal(count_sockets(), 0);
+
+	/* The command line's EAL options come behind those of the file. */
+	SPAWN(d, "--file-prefix=mine", "--", "--config", "$/vsw.yaml");
+	expect_ready(d);
+	end(d);
+}
+
+static void
+test_a_file_is_checked(void **state)
+{
+	static const struct {
+		const char *text, *says;
+	} cases[] = {
+		{"vms:\n- socket: $/a\n  uds_path: $/a\n", "vsw.yaml:3:13: uds_path: "},
+		{"vms:\n- socket: $/no/a\n  uds_path: $/b\n",
+		 "vsw.yaml:2:11: socket: no socket can"},
+		{"vms: [{}]\n", "vsw.yaml:1:7: socket: it is missing"},
+		{"vms:\n- socket: $/a\n  uds_path: $/b\n  colour: red\n",
+		 "vsw.yaml:4:3: unknown key 'colour'"},
+	};
+	struct daemon *d = &daemons[0];
+
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(cases); i++) {
+		write_file("$/vsw.yaml", cases[i].text);
+		for (int k = 0; k < 2; k++) {
+			SPAWN(d, k == 0 ? "--check" : "--config", "$/vsw.yaml");
+			expect_exit(d, 1);
+			if (strstr(log_of(d), cases[i].says) == NULL)
+				fail_msg("wanted '%s', got '%s'", cases[i].says, log_of(d));
+			assert_int_equal(count_sockets(), 0);
+		}
+	}
+}
+
+static void
+test_hangup_without_a_file_changes_nothing(void **state)
+{
+	struct daemon *d = &daemons[0];
+
+	SPAWN(d, "--vm", GOOD);
+	expect_ready(d);
+	kill(d->pid, SIGHUP);
+	for (int i = 0; i < 1000 && strstr(log_of(d), "reload failed") == NULL; i++)
+		usleep(10000);
+	assert_non_null(strstr(log_of(d), "vswd was started without --config"));
+	assert_int_equal(count_sockets(), 2);
+	end(d);
 }
 
 static void
@@ -805,6 +917,10 @@ main(void)
 		TEST(test_every_other_mistake_ends_with_1_and_makes_no_socket),
 		TEST(test_help_and_version),
 		TEST(test_every_form_of_the_command_line_comes_up),
+		TEST(test_a_guest_may_be_options_of_their_own),
+		TEST(test_guests_may_be_in_a_file),
+		TEST(test_a_file_is_checked),
+		TEST(test_hangup_without_a_file_changes_nothing),
 		TEST(test_keys_do_what_they_say),
 		TEST(test_the_highest_cid_and_the_longest_paths),
 		TEST(test_stale_sockets_are_replaced),

@@ -406,6 +406,21 @@ test_file_of_vhost_device_vsock(void **state)
 }
 
 static void
+test_file_that_comes_as_an_example(void **state)
+{
+	const char *source = getenv("VSW_SOURCE");
+	char path[1024];
+
+	if (source == NULL)
+		skip();
+	snprintf(path, sizeof(path), "%s/config/vsw.yaml", source);
+	memset(&conf, 0, sizeof(conf));
+	if (vsw_conf_read_file(&conf, path, error) != 0 || vsw_conf_check(&conf, error) != 0)
+		fail_msg("%s", error);
+	assert_int_equal(conf.n_guests, 2);
+}
+
+static void
 test_file_may_have_no_guest(void **state)
 {
 	expect_read("vms: []\n");
@@ -443,7 +458,7 @@ test_file_tells_each_mistake_and_its_place(void **state)
 		{"vms: []\nidle: fast\n", "2:7: idle: fast is wrong, it is adaptive or poll"},
 		{"vms: []\nidle: [poll]\n", "2:7: idle: it is a value, not a list"},
 		{"vms: []\nmax_guests: 513\n",
-		 "2:13: max_guests: 513 is wrong, it is a number from 1 to 512"},
+		 "2:13: max_guests: 513 is wrong, it is a number from 1 to 511"},
 		{"vms: []\neal: -l 0\n", "2:6: eal: it is a list of arguments, as in [-l"},
 		{"vms: []\neal: [-l, [0]]\n", "2:11: eal: an argument is a word"},
 		{"vms: []\neal: [-l, 0, --]\n", "2:14: eal: it ends without --"},
@@ -623,6 +638,7 @@ main(void)
 		cmocka_unit_test_setup(test_file_has_every_key, setup),
 		cmocka_unit_test_setup(test_file_has_the_defaults_of_the_command_line, setup),
 		cmocka_unit_test_setup(test_file_of_vhost_device_vsock, setup),
+		cmocka_unit_test_setup(test_file_that_comes_as_an_example, setup),
 		cmocka_unit_test_setup(test_file_may_have_no_guest, setup),
 		cmocka_unit_test_setup(test_file_tells_each_mistake_and_its_place, setup),
 		cmocka_unit_test_setup(test_file_that_cannot_be_read, setup),
