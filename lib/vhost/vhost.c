@@ -34,6 +34,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -106,6 +108,7 @@ static pthread_mutex_t devices_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct vsw_loop *vhost_loop;
 static pthread_t thread;
 static struct rte_timer lost_timer;
+static struct sockaddr_un waker; /* see wake_library() */
 
 static struct device *
 device_by_vid(int vid)
@@ -485,6 +488,36 @@ static const struct rte_vhost_device_ops device_ops = {
  * The VHOST role.
  */
 
+/*
+ * The library waits in poll(), up to a second, and hears of a new listener only when it looks
+ * again. So it has one more listener, of nobody's; whoever knocks there wakes it, and is
+ * turned away by new_connection().
+ */
+static void
+wake_library(void)
+{
+	struct sockaddr_un *addr = &waker;
+	int fd;
+
+	if (addr->sun_family == 0) {
+		snprintf(addr->sun_path, sizeof(addr->sun_path), "%s/vhost.wake",
+			 rte_eal_get_runtime_dir());
+		unlink(addr->sun_path);
+		if (rte_vhost_driver_register(addr->sun_path, 0) != 0)
+			return;
+		if (rte_vhost_driver_callback_register(addr->sun_path, &device_ops) != 0 ||
+		    rte_vhost_driver_start(addr->sun_path) != 0) {
+			rte_vhost_driver_unregister(addr->sun_path);
+			return;
+		}
+		addr->sun_family = AF_UNIX;
+	}
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	(void)!connect(fd, (const struct sockaddr *)addr, sizeof(*addr));
+	if (fd >= 0)
+		close(fd);
+}
+
 /* The socket between the gate and the library. The folder is this process's own; what may lie
  * there is left over from one that died. */
 static int
@@ -502,8 +535,10 @@ register_inner(struct device *dev)
 	if (rte_vhost_driver_set_features(dev->inner, FEATURES) == 0 &&
 	    rte_vhost_driver_set_protocol_features(dev->inner, PROTOCOL_FEATURES) == 0 &&
 	    rte_vhost_driver_callback_register(dev->inner, &device_ops) == 0 &&
-	    rte_vhost_driver_start(dev->inner) == 0)
+	    rte_vhost_driver_start(dev->inner) == 0) {
+		wake_library();
 		return 0;
+	}
 	rte_vhost_driver_unregister(dev->inner);
 	return -EADDRNOTAVAIL;
 }
@@ -670,6 +705,9 @@ vsw_vhost_destroy(void)
 		return;
 	vsw_loop_stop(vhost_loop);
 	pthread_join(thread, NULL);
+	if (waker.sun_family != 0)
+		rte_vhost_driver_unregister(waker.sun_path);
+	waker.sun_family = 0;
 	vsw_loop_destroy(vhost_loop);
 	vhost_loop = NULL;
 }
