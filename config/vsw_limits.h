@@ -7,8 +7,10 @@
 #ifndef VSW_LIMITS_H
 #define VSW_LIMITS_H
 
-/* Guests in one process. librte_vhost stops at 511 server sockets (fdset of 1024). */
+/* Slots of guests in one process; and how many of them can be served: librte_vhost watches 1024
+ * descriptors, one of its own and two of each guest. */
 #define VSW_GUESTS_MAX 512
+#define VSW_GUESTS_SERVED 511
 
 /* Guests that messages are made for unless max-guests says otherwise: these, or twice as many
  * as vswd starts with. A guest's messages take 100 KiB. */

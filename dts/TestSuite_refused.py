@@ -1,25 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Nobody listens: the answer comes at once. Patience is 2 s on both sides, and would show."""
 
-import time
-
 import pytest
 
 from framework import host
 from framework.matrix import each_layout, each_setup
-
-AT_ONCE = 1.5
-N_TRIES = 3
-
-
-def fastest(attempt):
-    """Busy machines make single attempts slow, but not all. @return seconds."""
-    def seconds():
-        start = time.monotonic()
-        attempt()
-        return time.monotonic() - start
-
-    return min(seconds() for _ in range(N_TRIES))
+from framework.wait import AT_ONCE, fastest
 
 
 @each_setup

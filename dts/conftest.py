@@ -5,6 +5,7 @@
     python3 -m pytest dts -k "not qemu"         without QEMU
     PAUSE_ON_FAILURE=1 ...                      wait, while everything still runs
     VSW_UML=/path/to/linux ...                  another User-Mode Linux kernel than Debian's
+    VSW_VSOCK_TEST=/path/to/it ...              another vsock_test than linux-source-6.1's
     VSW_BUILD=build-asan ...                    another build folder than build
 
 Logs are in build/dts/<suite>.<test>/.
@@ -58,13 +59,19 @@ def guest(lab, switch, kind):
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
-    lab_of_test = item.funcargs.get("lab") if hasattr(item, "funcargs") else None
+    lab_of_test = find_lab(getattr(item, "funcargs", {}).values())
     if not report.failed or lab_of_test is None:
         return
     for name, tail in lab_of_test.tails():
         report.sections.append((name, tail))
     if os.environ.get("PAUSE_ON_FAILURE") and call.when != "teardown":
         pause(item, report, lab_of_test)
+
+
+def find_lab(fixtures):
+    """A test's own lab, or the one of guests that it shares with others."""
+    labs = [getattr(fixture, "lab", fixture) for fixture in fixtures]
+    return next((lab for lab in labs if isinstance(lab, Lab)), None)
 
 
 def pause(item, report, lab_of_test):

@@ -58,6 +58,7 @@ struct vsw_api;
 #define FDS_BASE 64
 #define FDS_PER_GUEST 24
 #define CONNS_COMFORT 128
+#define CONNS_LEAST 4
 
 struct vswd {
 	struct options opt;
@@ -83,22 +84,28 @@ raise_descriptor_limit(void)
 	return limit.rlim_cur < INT_MAX ? (unsigned int)limit.rlim_cur : INT_MAX;
 }
 
-/* Connections of hosts get what the guests' devices do not need. */
+/* Connections of hosts get what the guests' devices do not need: all guests that there may be,
+ * or, where that is too much, all that there are. */
 static void
-divide_descriptors(unsigned int n_guests)
+divide_descriptors(const struct options *opt)
 {
 	unsigned int limit = raise_descriptor_limit();
-	unsigned int kept = FDS_BASE + FDS_PER_GUEST * n_guests;
+	unsigned int n = options_max_guests(opt);
+	unsigned int kept, comfort;
 
-	if (limit < kept + FDS_PER_GUEST * n_guests)
+	if (limit < FDS_BASE + (FDS_PER_GUEST + CONNS_COMFORT) * n)
+		n = opt->conf.n_guests > 0 ? opt->conf.n_guests : 1;
+	kept = FDS_BASE + FDS_PER_GUEST * n;
+	comfort = kept + CONNS_COMFORT * n;
+	if (limit < kept + CONNS_LEAST * n)
 		errx(EXIT_FAILURE,
 		     "%u descriptors (ulimit -Hn) are too few for %u guests; allow at least %u",
-		     limit, n_guests, kept + CONNS_COMFORT * n_guests);
-	if (limit < kept + CONNS_COMFORT * n_guests)
-		warnx("%u descriptors (ulimit -Hn) are few for %u guests: only %u host connections "
-		      "in all; allow %u or more",
-		      limit, n_guests, limit - kept, kept + CONNS_COMFORT * n_guests);
-	vsw_quota_init(limit - kept, n_guests);
+		     limit, n, comfort);
+	if (limit < comfort)
+		warnx("%u descriptors (ulimit -Hn) are few for %u guests: they leave %u host "
+		      "connections in all; allow %u or more",
+		      limit, n, limit - kept, comfort);
+	vsw_quota_init(limit - kept, n);
 }
 
 /* EAL leaves the folder that it made for this process; there would be one more with every
@@ -294,7 +301,7 @@ main(int argc, char **argv)
 	int status;
 
 	options_parse(&vswd.opt, argc, argv);
-	divide_descriptors(options_max_guests(&vswd.opt));
+	divide_descriptors(&vswd.opt);
 	set_up_signals();
 	/* Nobody shall connect to a socket before it has the mode that it is to have. */
 	vswd.umask = umask(077);

@@ -85,7 +85,7 @@ static const char help[] =
 	"  --check FILE           say whether FILE is right, and exit\n"
 	"  --idle=adaptive|poll   when nothing happens: sleep (default), or poll on, for\n"
 	"                         dedicated cores\n"
-	"  --max-guests=N         make room for so many, up to 512 (default: 64, or twice as\n"
+	"  --max-guests=N         make room for so many, up to 511 (default: 64, or twice as\n"
 	"                         many as there are at the start)\n"
 	"  --api PATH             listen there for the control API (HTTP, see vsw(1)); guests\n"
 	"                         can be added later\n"
@@ -312,7 +312,7 @@ options_max_guests(const struct options *opt)
 		n = VSW_GUESTS_DEFAULT;
 	if (n < opt->conf.n_guests)
 		n = opt->conf.n_guests;
-	return n < VSW_GUESTS_MAX ? n : VSW_GUESTS_MAX;
+	return n < VSW_GUESTS_SERVED ? n : VSW_GUESTS_SERVED;
 }
 
 /*

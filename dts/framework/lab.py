@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """All that a test starts, and its end: a lab is a context, and leaves nothing behind but logs."""
 
+import concurrent.futures
 import contextlib
 import os
 import pathlib
@@ -55,18 +56,25 @@ class Lab:
         for path in (self.folder, *self.folder.iterdir()):
             os.chown(path, pwd.getpwnam(user).pw_uid, -1)
 
-    def switch(self, *cids, lcores="0", user=None):
-        """@return a vswd that serves guests of these context ids."""
-        switch = Switch(self, cids or (3,), lcores, user)
+    def switch(self, *cids, lcores="0", user=None, options=None):
+        """@return a vswd that serves guests of these context ids; some with options, such as
+        {3: ",groups=red"}."""
+        switch = Switch(self, dict.fromkeys(cids or (3,), "") | (options or {}), lcores, user)
         self._stack.callback(switch.stop)
         return switch
 
     def guest(self, kind, vm, user=None):
         """@return a guest that has booted."""
-        guest = KINDS[kind](self, vm, user)
-        self._stack.callback(guest.kill)
-        guest.start()
-        return guest
+        return self.guests((kind, vm), user=user)[0]
+
+    def guests(self, *kinds_and_vms, user=None):
+        """@return guests that have booted, all at once."""
+        guests = [KINDS[kind](self, vm, user) for kind, vm in kinds_and_vms]
+        for guest in guests:
+            self._stack.callback(guest.kill)
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            list(pool.map(lambda guest: guest.start(), guests))
+        return guests
 
     def listen(self, vm, port):
         """@return a Listener of the host."""

@@ -10,4 +10,5 @@ BUILD = TOP / os.environ.get("VSW_BUILD", "build")
 LOGS = BUILD / "dts"
 VSWD = BUILD / "app" / "vswd"
 VSW = BUILD / "app" / "vsw"
+VSOCK_TEST = BUILD / "vsock_test"
 UML_XSTATE = BUILD / "dts" / "uml_xstate.so"

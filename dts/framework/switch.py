@@ -8,8 +8,9 @@ import signal
 class Vm:
     """What vswd has for a guest: a socket for its VMM, and one for hosts."""
 
-    def __init__(self, folder, cid):
+    def __init__(self, folder, cid, options=""):
         self.cid = cid
+        self.options = options
         self.vhost = folder / f"vm{cid}.vhost"
         self.uds = folder / f"vm{cid}.vsock"
 
@@ -18,9 +19,10 @@ class Vm:
 
 
 class Switch:
-    def __init__(self, lab, cids, lcores, user):
-        self.vms = {cid: Vm(lab.folder, cid) for cid in cids}
-        argv = ["-l", lcores, "--", *self._vm_options()]
+    def __init__(self, lab, options, lcores, user):
+        """options: of guests, by their context ids."""
+        self.vms = {cid: Vm(lab.folder, cid, of_vm) for cid, of_vm in options.items()}
+        argv = ["--lcores", lcores, "--", *self._vm_options()]
         self.process = lab.run("vswd", [lab.staged_vswd, *argv], user=user)
         self.process.wait_for_output(r"vsw: ready")
         self._was_killed = False
@@ -28,7 +30,7 @@ class Switch:
     def _vm_options(self):
         for vm in self.vms.values():
             yield "--vm"
-            yield f"guest-cid={vm.cid},socket={vm.vhost},uds-path={vm.uds}"
+            yield f"guest-cid={vm.cid},socket={vm.vhost},uds-path={vm.uds}{vm.options}"
 
     def terminate(self):
         """@return the exit status."""

@@ -49,10 +49,10 @@ vsw_conf_add_guest(struct vsw_conf *conf, const struct vsw_conf_guest *guest, co
 	char why[VSW_WHY_SIZE];
 	const char *key;
 
-	if (conf->n_guests == VSW_GUESTS_MAX) {
+	if (conf->n_guests == VSW_GUESTS_SERVED) {
 		snprintf(error, VSW_CONF_ERROR_SIZE,
 			 "%s: one vswd serves at most %d guests; start another one", origin,
-			 VSW_GUESTS_MAX);
+			 VSW_GUESTS_SERVED);
 		return -EINVAL;
 	}
 	*slot = *guest;
@@ -105,8 +105,8 @@ set_max_guests(struct vsw_conf *conf, const char *value)
 {
 	const char *wrong;
 
-	conf->max_guests = (uint32_t)strtonum(value, 1, VSW_GUESTS_MAX, &wrong);
-	return wrong == NULL ? NULL : "it is a number from 1 to 512";
+	conf->max_guests = (uint32_t)strtonum(value, 1, VSW_GUESTS_SERVED, &wrong);
+	return wrong == NULL ? NULL : "it is a number from 1 to 511";
 }
 
 static const char *

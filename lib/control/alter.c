@@ -126,7 +126,7 @@ check_number(struct vsw_control *control, struct plan *plan)
 	return request_fail(plan->req, -ENOSPC,
 			    "%u guests are too many: vswd was started for %u; max-guests, up to "
 			    "%u, says for how many",
-			    n, control->max_guests, VSW_GUESTS_MAX);
+			    n, control->max_guests, VSW_GUESTS_SERVED);
 }
 
 /*

@@ -230,13 +230,21 @@ list_conns(struct vsw_control *control, struct vsw_request *req)
 	}
 }
 
+/* After vsw_control_close() whoever asked has been answered and is gone. */
+static bool
+is_too_late(const struct vsw_control *control)
+{
+	return __atomic_load_n(&control->is_closed, __ATOMIC_RELAXED);
+}
+
 static void
 on_conns_listed(void *ctx, struct vsw_msg *msg)
 {
 	struct vsw_request *req = msg->conn;
 
 	vsw_msg_free(msg);
-	list_on(ctx, req);
+	if (!is_too_late(ctx))
+		list_on(ctx, req);
 }
 
 static void
@@ -266,9 +274,13 @@ on_conn_closed(void *ctx, struct vsw_msg *msg)
 {
 	struct vsw_request *req = msg->conn;
 
-	if (msg->result != 0)
-		fail_to_close(req);
+	int rc = msg->result;
+
 	vsw_msg_free(msg);
+	if (is_too_late(ctx))
+		return;
+	if (rc != 0)
+		fail_to_close(req);
 	answer_asking(ctx, req);
 }
 

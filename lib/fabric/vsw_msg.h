@@ -95,8 +95,10 @@ enum vsw_role {
 	X(PEER_DATA, POLL, "peer-data")                                                            \
 	/* What the other guest has said, `flags`: VSW_MSG_F_ACCEPTED, _CREDIT_UPDATE,             \
 	 * _CREDIT_REQUEST, _SHUT_SEND, _SHUT_RECV; credit. And `len` bytes of earlier PEER_DATA   \
-	 * have left the spill. Freed by the receiver. */                                          \
+	 * have left the spill. Reply PEER_NOTED. */                                               \
 	X(PEER_NEWS, POLL, "peer-news")                                                            \
+	/* The answer bounds how much one guest can have to say at a time. */                      \
+	X(PEER_NOTED, POLL, "peer-noted")                                                          \
 	/* The sender's end is over and makes no later request of the receiver's `stream`, but     \
 	 * perhaps this one again. The receiver gives back every loan at once and says PEER_CLOSED \
 	 * once what was lent before has been delivered or dropped; with VSW_MSG_F_DROP it drops   \

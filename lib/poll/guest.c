@@ -70,7 +70,6 @@ is_answered(enum vsw_verb verb)
 	switch (verb) {
 	case VSW_MSG_ACCEPT:
 	case VSW_MSG_SHUTDOWN:
-	case VSW_MSG_PEER_NEWS:
 	case VSW_MSG_PEER_CLOSE:
 	case VSW_MSG_PEER_CLOSED:
 		return false;

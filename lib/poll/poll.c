@@ -195,6 +195,7 @@ vsw_poll_create(struct vsw_loop *loop)
 		{VSW_MSG_PEER_CONNECT, sibling_on_connect},
 		{VSW_MSG_PEER_DATA, sibling_on_data},
 		{VSW_MSG_PEER_NEWS, sibling_on_news},
+		{VSW_MSG_PEER_NOTED, sibling_on_noted},
 		{VSW_MSG_PEER_CLOSE, sibling_on_close},
 		{VSW_MSG_PEER_CLOSED, sibling_on_closed},
 		{VSW_MSG_PEER_RECALL, sibling_on_recall},

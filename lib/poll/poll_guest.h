@@ -280,6 +280,7 @@ void sibling_recall(struct flow *flow);
 void sibling_on_connect(void *ctx, struct vsw_msg *msg);
 void sibling_on_data(void *ctx, struct vsw_msg *msg);
 void sibling_on_news(void *ctx, struct vsw_msg *msg);
+void sibling_on_noted(void *ctx, struct vsw_msg *msg);
 void sibling_on_close(void *ctx, struct vsw_msg *msg);
 void sibling_on_closed(void *ctx, struct vsw_msg *msg);
 void sibling_on_recall(void *ctx, struct vsw_msg *msg);

@@ -310,8 +310,16 @@ sibling_on_news(void *ctx, struct vsw_msg *msg)
 		flow->far_eof = true;
 	if (vsw_backlog_is_empty(&flow->backlog))
 		actions |= reach_end(flow);
-	vsw_msg_free(msg);
+	vsw_msg_reply(flow->far_loop, msg, VSW_MSG_PEER_NOTED);
 	flow_act(flow, actions);
+}
+
+void
+sibling_on_noted(void *ctx, struct vsw_msg *msg)
+{
+	struct vsw_poll *poll = ctx;
+
+	guest_free(poll->by_id[msg->guest->id], msg);
 }
 
 void

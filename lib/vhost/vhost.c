@@ -34,6 +34,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -485,6 +486,52 @@ static const struct rte_vhost_device_ops device_ops = {
  * The VHOST role.
  */
 
+/*
+ * The bell. Until DPDK 24.07 the library looks at a new listener only when its poll() returns,
+ * after a second or when something happens at an old one. So it has one from the beginning at
+ * which something can be made to happen: a caller whom new_connection() turns away.
+ */
+static struct sockaddr_un bell = {.sun_family = AF_UNIX};
+
+static void
+hang_bell(void)
+{
+	int n = snprintf(bell.sun_path, sizeof(bell.sun_path), "%s/vhost.bell",
+			 rte_eal_get_runtime_dir());
+
+	if (n < (int)sizeof(bell.sun_path)) {
+		unlink(bell.sun_path);
+		if (rte_vhost_driver_register(bell.sun_path, 0) == 0) {
+			if (rte_vhost_driver_callback_register(bell.sun_path, &device_ops) == 0 &&
+			    rte_vhost_driver_start(bell.sun_path) == 0)
+				return;
+			rte_vhost_driver_unregister(bell.sun_path);
+		}
+	}
+	bell.sun_path[0] = '\0'; /* new guests wait for their second */
+}
+
+static void
+take_down_bell(void)
+{
+	if (bell.sun_path[0] != '\0')
+		rte_vhost_driver_unregister(bell.sun_path);
+}
+
+static void
+ring_bell(void)
+{
+	int fd;
+
+	if (bell.sun_path[0] == '\0')
+		return;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	(void)!connect(fd, (const struct sockaddr *)&bell, sizeof(bell));
+	close(fd);
+}
+
 /* The socket between the gate and the library. The folder is this process's own; what may lie
  * there is left over from one that died. */
 static int
@@ -502,8 +549,10 @@ register_inner(struct device *dev)
 	if (rte_vhost_driver_set_features(dev->inner, FEATURES) == 0 &&
 	    rte_vhost_driver_set_protocol_features(dev->inner, PROTOCOL_FEATURES) == 0 &&
 	    rte_vhost_driver_callback_register(dev->inner, &device_ops) == 0 &&
-	    rte_vhost_driver_start(dev->inner) == 0)
+	    rte_vhost_driver_start(dev->inner) == 0) {
+		ring_bell();
 		return 0;
+	}
 	rte_vhost_driver_unregister(dev->inner);
 	return -EADDRNOTAVAIL;
 }
@@ -617,7 +666,9 @@ thread_main(void *arg)
 	if (ok) {
 		rte_timer_reset_sync(&lost_timer, rte_get_timer_hz() / 1000 * LOST_CHECK_MS,
 				     PERIODICAL, rte_lcore_id(), on_lost_timer, NULL);
+		hang_bell();
 		vsw_loop_run(vhost_loop);
+		take_down_bell();
 		rte_timer_stop_sync(&lost_timer);
 		rte_thread_unregister();
 	}

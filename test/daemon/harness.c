@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -87,6 +88,10 @@ daemon_spawn(struct daemon *d, const char *const *argv)
 		/* A test program that is killed takes its daemon along. */
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (getppid() != parent)
+			_exit(127);
+		if (d->max_fds != 0 &&
+		    setrlimit(RLIMIT_NOFILE, &(struct rlimit){.rlim_cur = d->max_fds,
+							      .rlim_max = d->max_fds}) != 0)
 			_exit(127);
 		dup2(d->log_fd, 1);
 		dup2(d->log_fd, 2);
@@ -322,6 +327,7 @@ env_start(struct env *e)
 	unsigned int n = 0;
 
 	e->n_vms = e->variant->n_vms != 0 ? e->variant->n_vms : 2;
+	e->d.max_fds = e->variant->max_fds;
 	make_dir(e->d.dir);
 	snprintf(e->config, sizeof(e->config), "%s/vsw.yaml", e->d.dir);
 	for (const char *const *a = e->variant->eal_args; *a != NULL; a++)

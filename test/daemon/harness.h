@@ -49,6 +49,7 @@ struct variant {
 	unsigned int n_vms;          /* 0: 2 */
 	/* Further items of --vm, as "lcore=1,groups=a+b", for each guest in turn; NULL: none. */
 	const char *const *vm_items;
+	unsigned int max_fds; /* RLIMIT_NOFILE of vswd; 0: ours */
 	/* vswd is given a configuration file with the first so many guests; 0: --vm. */
 	unsigned int n_config;
 };
@@ -211,6 +212,7 @@ void run_flows_with(struct env *e, struct flow *flows, unsigned int n,
 /* ---- own daemons, for tests of the process ---- */
 
 struct daemon {
+	unsigned int max_fds; /* RLIMIT_NOFILE; 0: as ours */
 	pid_t pid;
 	int log_fd;
 	char dir[64]; /* EAL's runtime folder goes here */

@@ -458,7 +458,7 @@ test_file_tells_each_mistake_and_its_place(void **state)
 		{"vms: []\nidle: fast\n", "2:7: idle: fast is wrong, it is adaptive or poll"},
 		{"vms: []\nidle: [poll]\n", "2:7: idle: it is a value, not a list"},
 		{"vms: []\nmax_guests: 513\n",
-		 "2:13: max_guests: 513 is wrong, it is a number from 1 to 512"},
+		 "2:13: max_guests: 513 is wrong, it is a number from 1 to 511"},
 		{"vms: []\neal: -l 0\n", "2:6: eal: it is a list of arguments, as in [-l"},
 		{"vms: []\neal: [-l, [0]]\n", "2:11: eal: an argument is a word"},
 		{"vms: []\neal: [-l, 0, --]\n", "2:14: eal: it ends without --"},
@@ -501,8 +501,8 @@ test_file_tells_each_mistake_and_its_place(void **state)
 		 "4:17: socket_group: nobody-there is wrong, there is no such group"},
 		{G "  limits: 3\n", "4:11: limits: it is a mapping, as in {connections: 1000}, not "
 				    "a value"},
-		{G "  limits: {bytes: 3}\n",
-		 "4:12: unknown limit 'bytes'; known are connections, handshakes, spill_bytes and loans"},
+		{G "  limits: {bytes: 3}\n", "4:12: unknown limit 'bytes'; known are connections, "
+					     "handshakes, spill_bytes and loans"},
 		{G "  limits: {connections: 0}\n", "4:25: connections: 0 is wrong, it is a number"},
 		{G "  limits: {spill_bytes: x}\n", "4:25: spill_bytes: x is wrong"},
 		{G "  forward_cid: 1\n",

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Proves that what goes wrong on the host's side stays with the guest whose side it is:
+ * applications that do nothing, or too much, and a process that has run out of descriptors.
+ */
+#include "hostile.h"
+#include "raw.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* Non-blocking; -1: refused or the backlog is full. */
+static int
+knock(struct env *e, unsigned int vm)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", env_uds_path(e, vm));
+	if (fd >= 0 && connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) == 0)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+static void
+test_hosts_that_say_nothing(struct env *e)
+{
+	struct neighbours nb = neighbours_up(e);
+	unsigned int n_closed = 0;
+	int fd[400];
+
+	guest_up(e, 0, NULL);
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(fd); i++) {
+		fd[i] = knock(e, 0);
+		if (i % 100 == 99)
+			neighbours_move(e, &nb, 2000);
+	}
+	neighbours_check(e, &nb);
+	/* all but the limit's worth have been told to go */
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(fd); i++) {
+		char byte;
+
+		n_closed += fd[i] < 0 || recv(fd[i], &byte, 1, MSG_DONTWAIT) == 0;
+	}
+	check(e, n_closed >= VSW_ARRAY_SIZE(fd) - 64);
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(fd); i++)
+		close(fd[i]);
+	neighbours_check(e, &nb);
+}
+
+static void
+test_hosts_that_speak_in_single_bytes(struct env *e)
+{
+	static const char line[] = "CONNECT 61\n";
+	struct neighbours nb = neighbours_up(e);
+	struct vsw_guest *g = guest_up(e, 0, NULL);
+	struct vsw_guest_sock *s;
+	int fd = host_connect(e, 0);
+	char buf[600];
+
+	vsw_guest_listen(g, 61, 4);
+	for (size_t i = 0; i < sizeof(line) - 1; i++) {
+		host_write(e, fd, line + i, 1);
+		pump_fd(e, -1, 0, 1);
+	}
+	s = vsw_guest_accept(g, 61, WAIT_MS);
+	check(e, s != NULL);
+	host_expect_ok(e, fd);
+	for (size_t i = 0; i < sizeof(buf); i++) {
+		char byte = (char)i;
+
+		host_write(e, fd, &byte, 1);
+	}
+	guest_recv_exactly(e, s, buf, sizeof(buf));
+	for (size_t i = 0; i < sizeof(buf); i++)
+		check(e, buf[i] == (char)i);
+	for (size_t i = 0; i < sizeof(buf); i++)
+		guest_send_all(e, s, buf + i, 1);
+	host_read(e, fd, buf, sizeof(buf));
+	neighbours_check(e, &nb);
+}
+
+/* Readers that never read, of as many connections as there may be loans and more. */
+static void
+test_hosts_that_read_nothing(struct env *e)
+{
+	static uint8_t buf[65536];
+	struct neighbours nb = neighbours_up(e);
+	struct vsw_guest *g = guest_up(e, 0, NULL);
+	int listener = host_listen(e, 0, 62, 128);
+
+	for (unsigned int i = 0; i < 80; i++) {
+		struct vsw_guest_sock *s = vsw_guest_connect(g, VSW_CID_HOST, 62, WAIT_MS);
+
+		check(e, s != NULL);
+		host_accept(e, listener);
+		for (int k = 0; k < 10; k++)
+			vsw_guest_send(s, buf, sizeof(buf), 0);
+		if (i % 20 == 19)
+			neighbours_check(e, &nb);
+	}
+	guest_down(e, 0);
+	neighbours_check(e, &nb);
+}
+
+static void
+test_hosts_that_close_with_data_unread(struct env *e)
+{
+	static uint8_t buf[65536];
+	struct neighbours nb = neighbours_up(e);
+	struct vsw_guest *g = guest_up(e, 0, NULL);
+	int listener = host_listen(e, 0, 63, 16);
+
+	for (unsigned int i = 0; i < 60; i++) {
+		struct vsw_guest_sock *s = vsw_guest_connect(g, VSW_CID_HOST, 63, WAIT_MS);
+		int fd;
+
+		check(e, s != NULL);
+		fd = host_accept(e, listener);
+		vsw_guest_send(s, buf, sizeof(buf), 0);
+		(void)!send(fd, buf, 1000, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (i % 2)
+			shutdown(fd, i % 4 == 1 ? SHUT_RD : SHUT_RDWR);
+		env_close(e, fd);
+		vsw_guest_send(s, buf, sizeof(buf), 0);
+		vsw_guest_close(s);
+		if (i % 20 == 19)
+			neighbours_move(e, &nb, 2000);
+	}
+	neighbours_check(e, &nb);
+	check(e, vsw_guest_is_attached(g));
+}
+
+/* Descriptors beside the bytes: the kernel must close them, not vswd keep them. */
+static void
+test_hosts_that_pass_descriptors(struct env *e)
+{
+	struct neighbours nb = neighbours_up(e);
+	struct vsw_guest *g = guest_up(e, 0, NULL);
+	int fds[32], before;
+	struct vmm host = {.mem_fd = -1};
+	char buf[12];
+	struct vsw_guest_sock *s;
+
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(fds); i++)
+		fds[i] = nb.host.fd;
+	vsw_guest_listen(g, 64, 4);
+	before = (int)env_settled_fds(e);
+	host.fd = host_connect(e, 0);
+	for (const char *line = "CONNECT 64\n"; *line != '\0'; line++)
+		check(e, vmm_send_raw(&host, line, 1, fds, 32));
+	s = vsw_guest_accept(g, 64, WAIT_MS);
+	check(e, s != NULL);
+	host_expect_ok(e, host.fd);
+	for (int i = 0; i < 12; i++)
+		check(e, vmm_send_raw(&host, "x", 1, fds, 32));
+	guest_recv_exactly(e, s, buf, sizeof(buf));
+	check(e, memcmp(buf, "xxxxxxxxxxxx", 12) == 0);
+	env_wait_fds(e, (unsigned int)before + 1);
+	neighbours_check(e, &nb);
+}
+
+/*
+ * With so few descriptors that one guest could take them all.
+ */
+
+static void
+test_a_guest_cannot_use_up_the_descriptors(struct env *e)
+{
+	struct neighbours nb = neighbours_up(e);
+	struct vsw_guest *g = guest_up(e, 0, NULL);
+	int listener = host_listen(e, 0, 65, 256);
+	unsigned int n = 0;
+
+	while (n < 300) {
+		struct vsw_guest_sock *s = vsw_guest_connect(g, VSW_CID_HOST, 65, WAIT_MS);
+
+		if (s == NULL)
+			break;
+		host_accept(e, listener);
+		n++;
+	}
+	check(e, n > 10 && n < 300);
+	/* the others find room for theirs; and for a VMM that comes now */
+	for (int i = 0; i < 5; i++) {
+		struct pair p = pair_from_guest(e, 1, 66);
+		struct pair q = pair_from_host(e, 2, 66);
+
+		pair_check(e, &p);
+		pair_check(e, &q);
+	}
+	neighbours_check(e, &nb);
+	guest_down(e, 2);
+	guest_up(e, 2, NULL);
+	guest_down(e, 0);
+	guest_up(e, 0, NULL);
+}
+
+static void
+test_hosts_cannot_use_up_the_descriptors(struct env *e)
+{
+	struct neighbours nb = neighbours_up(e);
+	struct vsw_guest *g = guest_up(e, 0, NULL);
+	static int fd[200];
+
+	vsw_guest_listen(g, 67, 512);
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(fd); i++) {
+		fd[i] = knock(e, 0);
+		if (fd[i] >= 0)
+			(void)!send(fd[i], "CONNECT 67\n", 11, MSG_NOSIGNAL);
+		pump_fd(e, -1, 0, 0);
+	}
+	neighbours_check(e, &nb);
+	for (int i = 0; i < 5; i++) {
+		struct pair p = pair_from_guest(e, 1, 66);
+		struct pair q = pair_from_host(e, 2, 66);
+
+		pair_check(e, &p);
+		pair_check(e, &q);
+	}
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(fd); i++)
+		close(fd[i]);
+	neighbours_check(e, &nb);
+	vsw_guest_unlisten(g, 67);
+}
+
+int
+main(void)
+{
+	static const struct test_case cases[] = {
+		CASE(test_hosts_that_say_nothing),
+		CASE(test_hosts_that_speak_in_single_bytes),
+		CASE(test_hosts_that_read_nothing),
+		CASE(test_hosts_that_close_with_data_unread),
+		CASE(test_hosts_that_pass_descriptors),
+	};
+	static const struct test_case few[] = {
+		CASE(test_a_guest_cannot_use_up_the_descriptors),
+		CASE(test_hosts_cannot_use_up_the_descriptors),
+		CASE(test_hosts_that_say_nothing),
+	};
+	static const char *const args[] = {"--lcores", "0@0,1@1", NULL};
+	/* 64 + 3 * 24 are set aside */
+	static const struct variant tight[] = {
+		{"uml, 2 lcores, 220 descriptors", VSW_GUEST_UML, args, .n_vms = N_HOSTILE_VMS,
+		 .max_fds = 220},
+	};
+	int n_failed;
+
+	n_failed = run_cases_in("hostile host", hostile_variants, N_HOSTILE_VARIANTS, cases,
+				VSW_ARRAY_SIZE(cases));
+	return n_failed + run_cases_in("few descriptors", tight, 1, few, VSW_ARRAY_SIZE(few));
+}
