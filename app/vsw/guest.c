@@ -186,7 +186,7 @@ value_of(const char *key, const char *value)
 	for (size_t i = 0; i < VSW_ARRAY_SIZE(numbers); i++) {
 		if (strcmp(key, numbers[i]) == 0 && value[0] != '\0' && strlen(value) < 16 &&
 		    value[strspn(value, "0123456789")] == '\0')
-			return json_integer(atoll(value));
+			return json_integer(strtoll(value, NULL, 10));
 	}
 	for (size_t i = 0; i < VSW_ARRAY_SIZE(booleans); i++) {
 		if (strcmp(key, booleans[i]) != 0)
@@ -243,8 +243,10 @@ body_of(const struct args *args, int first)
 				return NULL;
 			}
 			*value++ = '\0';
-			for (char *p = item; *p != '\0'; p++)
-				*p = *p == '-' ? '_' : *p;
+			for (char *p = item; *p != '\0'; p++) {
+				if (*p == '-')
+					*p = '_';
+			}
 			set_value(body, item, value);
 		}
 	}
@@ -311,12 +313,8 @@ static void
 print_yaml(const char *key, const json_t *value, bool is_first)
 {
 	printf("%s%s: ", is_first ? "  - " : "    ", key);
-	if (json_is_string(value))
-		json_dumpf(value, stdout, JSON_ENCODE_ANY | JSON_ESCAPE_SLASH * 0);
-	else if (json_is_boolean(value))
-		fputs(json_is_true(value) ? "true" : "false", stdout);
-	else
-		json_dumpf(value, stdout, JSON_ENCODE_ANY);
+	/* A value of JSON is one of YAML. */
+	json_dumpf(value, stdout, JSON_ENCODE_ANY);
 	putchar('\n');
 }
 

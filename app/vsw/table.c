@@ -53,14 +53,16 @@ void
 table_end(struct table *table, FILE *out)
 {
 	int width[TABLE_COLUMNS_MAX];
+	unsigned int column = 0;
 
 	for (unsigned int i = 0; i < table->n_columns; i++)
 		width[i] = (int)strlen(table->titles[i]) - (table->titles[i][0] == '>');
 	for (unsigned int i = 0; i < table->n_cells; i++) {
 		int len = (int)strlen(table->cells[i]);
 
-		if (len > width[i % table->n_columns])
-			width[i % table->n_columns] = len;
+		if (len > width[column])
+			width[column] = len;
+		column = column + 1 < table->n_columns ? column + 1 : 0;
 	}
 	print_row(table, table->titles, width, out);
 	for (unsigned int i = 0; i + table->n_columns <= table->n_cells; i += table->n_columns)

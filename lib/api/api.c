@@ -17,6 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <bsd/string.h>
+
 #include <rte_errno.h>
 #include <rte_lcore.h>
 
@@ -168,13 +170,12 @@ open_socket(struct vsw_api *api, const struct vsw_api_setup *setup)
 
 	if (rc != 0)
 		return rc;
-	if (strlen(setup->path) >= sizeof(addr.sun_path))
+	if (strlcpy(addr.sun_path, setup->path, sizeof(addr.sun_path)) >= sizeof(addr.sun_path))
 		return -ENAMETOOLONG;
-	strcpy(addr.sun_path, setup->path);
 	api->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (api->fd < 0 || bind(api->fd, (const struct sockaddr *)&addr, sizeof(addr)) != 0)
 		return -errno;
-	strcpy(api->path, setup->path);
+	strlcpy(api->path, setup->path, sizeof(api->path));
 	rc = vsw_socket_path_set_access(setup->path, &setup->access);
 	if (rc != 0)
 		return rc;

@@ -65,34 +65,40 @@ set(struct vsw_guest_spec *spec, const char *field, const char *key, const char 
 	return -EINVAL;
 }
 
+/* A guest's name out of an id; NULL: there is none. */
+static void
+name_of(const char *id, uint32_t cid, char *name, size_t size)
+{
+	if (id == NULL)
+		snprintf(name, size, "vm%u", cid);
+	else if (id[0] != '\0' && id[strspn(id, "0123456789")] == '\0')
+		snprintf(name, size, "vsock-%s", id);
+	else
+		snprintf(name, size, "%s", id);
+}
+
 static int
 read_vsock(const json_t *body, struct vsw_guest_spec *spec, char error[VSW_ERROR_SIZE])
 {
-	const char *id = NULL, *uds_path = NULL;
-	char name[VSW_NAME_SIZE + 8], number[16], socket[sizeof(spec->uds_path) + 8];
-	uint64_t cid = 0;
-	const struct json_field fields[] = {
-		{"vsock_id", false, .string = &id},
-		{"guest_cid", true, .number = &cid, .max = UINT32_MAX},
-		{"uds_path", true, .string = &uds_path},
+	static const struct json_field fields[] = {
+		{"vsock_id", false, false},
+		{"guest_cid", true, true},
+		{"uds_path", true, false},
 		{NULL},
 	};
-	int rc = json_to_fields(body, fields, error);
+	char name[VSW_NAME_SIZE + 8], number[16], socket[sizeof(spec->uds_path) + 8];
+	int rc = json_check_fields(body, fields, error);
 
 	if (rc != 0)
 		return rc;
-	snprintf(number, sizeof(number), "%u", (uint32_t)cid);
+	snprintf(number, sizeof(number), "%u",
+		 (uint32_t)json_integer_value(json_object_get(body, "guest_cid")));
 	rc = set(spec, "guest_cid", "guest-cid", number, error);
 	if (rc == 0)
-		rc = set(spec, "uds_path", "uds-path", uds_path, error);
-	if (rc != 0 || id == NULL)
-		id = NULL;
-	else if (id[0] != '\0' && id[strspn(id, "0123456789")] == '\0')
-		snprintf(name, sizeof(name), "vsock-%.64s", id);
-	else
-		snprintf(name, sizeof(name), "%.70s", id);
-	if (rc == 0 && id == NULL)
-		snprintf(name, sizeof(name), "vm%u", spec->cid);
+		rc = set(spec, "uds_path", "uds-path",
+			 json_string_value(json_object_get(body, "uds_path")), error);
+	name_of(json_string_value(json_object_get(body, "vsock_id")), spec->cid, name,
+		sizeof(name));
 	if (rc == 0)
 		rc = set(spec, "vsock_id", "name", name, error);
 	if (rc != 0)

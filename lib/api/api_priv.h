@@ -122,10 +122,10 @@ void api_client_expect_request(struct api_client *client);
 void api_wake(struct vsw_api *api);
 
 /* exchange.c, for api.c */
-enum MHD_Result exchange_on_http(void *api, struct MHD_Connection *conn, const char *url,
+enum MHD_Result exchange_on_http(void *cls, struct MHD_Connection *conn, const char *url,
 				 const char *method, const char *version, const char *data,
-				 size_t *len, void **cls);
-void exchange_on_completed(void *api, struct MHD_Connection *conn, void **cls,
+				 size_t *len, void **state);
+void exchange_on_completed(void *cls, struct MHD_Connection *conn, void **state,
 			   enum MHD_RequestTerminationCode why);
 void exchange_take_answers(struct vsw_api *api);
 

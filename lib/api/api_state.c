@@ -129,26 +129,27 @@ tell_nothing(struct exchange *x)
 static int
 read_log(const json_t *body, struct vsw_request *req, char error[VSW_ERROR_SIZE])
 {
-	const char *level = NULL, *pattern = "vsw.*";
-	const struct json_field fields[] = {
-		{"level", true, .string = &level},
-		{"pattern", false, .string = &pattern},
+	static const struct json_field fields[] = {
+		{"level", true, false},
+		{"pattern", false, false},
 		{NULL},
 	};
-	int rc = json_to_fields(body, fields, error);
+	const char *level = json_string_value(json_object_get(body, "level"));
+	const char *pattern = json_string_value(json_object_get(body, "pattern"));
+	int rc = json_check_fields(body, fields, error);
 
 	if (rc != 0)
 		return rc;
-	req->log_level = json_log_level(level);
+	req->log_level = level != NULL ? json_log_level(level) : 0;
 	if (req->log_level == 0) {
 		snprintf(error, VSW_ERROR_SIZE,
 			 "level: '%.64s' is wrong, it is emergency, alert, critical, error, "
 			 "warning, notice, info or debug",
-			 level);
+			 level != NULL ? level : "");
 		return -EINVAL;
 	}
-	if (strlcpy(req->log_pattern, pattern, sizeof(req->log_pattern)) >=
-	    sizeof(req->log_pattern)) {
+	if (strlcpy(req->log_pattern, pattern != NULL ? pattern : "vsw.*",
+		    sizeof(req->log_pattern)) >= sizeof(req->log_pattern)) {
 		snprintf(error, VSW_ERROR_SIZE, "pattern: it has at most %zu characters",
 			 sizeof(req->log_pattern) - 1);
 		return -EINVAL;

@@ -83,7 +83,7 @@ exchange_answer_json(struct exchange *x, unsigned int status, json_t *json)
 		answer(x, MHD_HTTP_SERVICE_UNAVAILABLE, NULL, NULL, 0);
 		return;
 	}
-	strcpy(line + len, "\n");
+	memcpy(line + len, "\n", 2);
 	answer(x, status, JSON_TYPE, line, len + 1);
 }
 

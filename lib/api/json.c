@@ -18,8 +18,11 @@ text_of(const char *text)
 
 	if (json != NULL)
 		return json;
-	for (; text[len] != '\0' && len < sizeof(copy) - 1; len++)
-		copy[len] = (unsigned char)text[len] < 0x80 ? text[len] : '?';
+	for (; len < sizeof(copy) - 1 && text[len] != '\0'; len++) {
+		copy[len] = '?';
+		if ((unsigned char)text[len] < 0x80)
+			copy[len] = text[len];
+	}
 	copy[len] = '\0';
 	return json_string(copy);
 }
@@ -411,10 +414,10 @@ json_of_lcore(const struct vsw_lcore_info *lcore)
 	const struct vsw_loop_stats *stats = &lcore->stats;
 	json_t *roles = json_array();
 
-	if (lcore->is_control)
+	if (lcore->is_control) {
 		json_array_append_new(roles, json_string("control"));
-	if (lcore->is_control)
 		json_array_append_new(roles, json_string("bridge"));
+	}
 	if (lcore->is_poll)
 		json_array_append_new(roles, json_string("poll"));
 	return json_pack("{s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I}",    /**/
@@ -433,23 +436,16 @@ json_of_lcore(const struct vsw_lcore_info *lcore)
  */
 
 static int
-set_field(const struct json_field *field, const json_t *value, char error[VSW_ERROR_SIZE])
+check_field(const struct json_field *field, const json_t *value, char error[VSW_ERROR_SIZE])
 {
-	if (field->string != NULL) {
-		*field->string = json_string_value(value);
-		if (*field->string != NULL)
-			return 0;
-		snprintf(error, VSW_ERROR_SIZE, "%s: it is a string", field->name);
-		return -EINVAL;
-	}
-	if (!json_is_integer(value) || json_integer_value(value) < 0 ||
-	    (uint64_t)json_integer_value(value) > field->max) {
-		snprintf(error, VSW_ERROR_SIZE, "%s: it is a number from 0 to %llu", field->name,
-			 (unsigned long long)field->max);
-		return -EINVAL;
-	}
-	*field->number = (uint64_t)json_integer_value(value);
-	return 0;
+	if (!field->is_number && json_is_string(value))
+		return 0;
+	if (field->is_number && json_is_integer(value) && json_integer_value(value) >= 0 &&
+	    json_integer_value(value) <= UINT32_MAX)
+		return 0;
+	snprintf(error, VSW_ERROR_SIZE, "%s: it is a %s", field->name,
+		 field->is_number ? "number from 0 to 4294967295" : "string");
+	return -EINVAL;
 }
 
 static const struct json_field *
@@ -461,7 +457,7 @@ find_field(const struct json_field *field, const char *name)
 }
 
 int
-json_to_fields(const json_t *object, const struct json_field *fields, char error[VSW_ERROR_SIZE])
+json_check_fields(const json_t *object, const struct json_field *fields, char error[VSW_ERROR_SIZE])
 {
 	const char *key;
 	json_t *value;
@@ -479,7 +475,7 @@ json_to_fields(const json_t *object, const struct json_field *fields, char error
 							field == fields ? "" : ",", field->name);
 			return -EINVAL;
 		}
-		if (set_field(field, value, error) != 0)
+		if (check_field(field, value, error) != 0)
 			return -EINVAL;
 	}
 	for (const struct json_field *field = fields; field->name != NULL; field++) {

@@ -25,19 +25,15 @@ json_t *json_of_groups(const struct vsw_guest_info *guests, unsigned int n);
  */
 int json_to_spec(const json_t *object, struct vsw_guest_spec *spec, char error[VSW_ERROR_SIZE]);
 
-/*
- * The fields of an object, each a string or a number, all others refused.
- * Ends with a field without a name.
- */
+/* What a small object may have; ends with a field without a name. */
 struct json_field {
 	const char *name;
 	bool is_required;
-	const char **string; /* valid as long as the object is */
-	uint64_t *number;    /* up to max */
-	uint64_t max;
+	bool is_number; /* from 0 to UINT32_MAX; else a string */
 };
-int json_to_fields(const json_t *object, const struct json_field *fields,
-		   char error[VSW_ERROR_SIZE]);
+/* @return 0: it has that and nothing else; -EINVAL with a sentence. */
+int json_check_fields(const json_t *object, const struct json_field *fields,
+		      char error[VSW_ERROR_SIZE]);
 
 /* "debug" and so on, or a digit. @return 0: it is none. */
 uint32_t json_log_level(const char *text);

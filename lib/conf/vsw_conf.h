@@ -70,8 +70,8 @@ int vsw_conf_add_vm(struct vsw_conf *conf, const char *arg, char error[VSW_CONF_
 int vsw_conf_add_guest(struct vsw_conf *conf, const struct vsw_conf_guest *guest,
 		       const char *origin, char error[VSW_CONF_ERROR_SIZE]);
 
-/** Set `idle`, `max-guests`, `api`, `api-mode`. @param value as the user wrote it. @return 0; -ENOENT: there is no
- * such setting; -EINVAL with @p why. */
+/** Set `idle`, `max-guests`, `api`, `api-mode`. @param value as the user wrote it. @return 0;
+ * -ENOENT: there is no such setting; -EINVAL with @p why. */
 int vsw_conf_set(struct vsw_conf *conf, const char *key, const char *value, char why[VSW_WHY_SIZE]);
 
 /**

@@ -98,8 +98,7 @@ test_null_is_the_default(void **state)
 	const char *key;
 	json_t *value, *guest = json_of_spec(&spec);
 
-	json_object_foreach(guest, key, value)
-		json_object_set_new(json, key, json_null());
+	json_object_foreach(guest, key, value) json_object_set_new(json, key, json_null());
 	assert_int_equal(apply(all), 0);
 	assert_int_equal(json_to_spec(json, &spec, error), 0);
 	assert_int_equal(vsw_guest_spec_diff(&spec, &def), 0);
