@@ -6,7 +6,7 @@ set -eu
 
 packages="
 	clang clang-format clang-tidy cppcheck libclang-rt-14-dev
-	gcc libbsd-dev libcmocka-dev libdpdk-dev libyaml-dev meson ninja-build pkg-config
+	gcc libbsd-dev libcmocka-dev libdpdk-dev libseccomp-dev libyaml-dev meson ninja-build pkg-config
 	busybox-static cpio kmod linux-image-cloud-amd64 linux-source-6.1 make ncat
 	python3-pytest qemu-system-x86 socat user-mode-linux
 "

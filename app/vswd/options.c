@@ -28,11 +28,13 @@ enum {
 	OPT_CONFIG,
 	OPT_IDLE,
 	OPT_MAX_GUESTS,
+	OPT_NO_SANDBOX,
+	OPT_USER,
 	OPT_VM,
 	OPT_GUEST_KEY, /* and those of the other keys of a guest behind it */
 };
 
-#define N_OWN 7
+#define N_OWN 9
 
 /* The keys of a guest are options, too: for vhost-device-vsock's flat form. */
 static struct option long_options[N_OWN + VSW_GUEST_SPEC_N_KEYS + 1] = {
@@ -41,6 +43,8 @@ static struct option long_options[N_OWN + VSW_GUEST_SPEC_N_KEYS + 1] = {
 	{"help", no_argument, NULL, OPT_HELP},
 	{"idle", required_argument, NULL, OPT_IDLE},
 	{"max-guests", required_argument, NULL, OPT_MAX_GUESTS},
+	{"no-sandbox", no_argument, NULL, OPT_NO_SANDBOX},
+	{"user", required_argument, NULL, OPT_USER},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{"vm", required_argument, NULL, OPT_VM},
 };
@@ -79,6 +83,9 @@ static const char help[] =
 	"                         dedicated cores\n"
 	"  --max-guests=N         make room for so many, up to 511 (default: 64, or twice as\n"
 	"                         many as there are at the start)\n"
+	"  --user=NAME[:GROUP]    started as root: go on as this user once the sockets are made;\n"
+	"                         what a reload adds is made as this user\n"
+	"  --no-sandbox           allow every system call, not only those that vswd needs\n"
 	"  -h, --help             print this and exit\n"
 	"  -V, --version          print the version and exit\n"
 	"\n"
@@ -213,6 +220,7 @@ parse_ours(struct options *opt, int argc, char **argv)
 	struct vsw_conf *conf = &opt->conf;
 	struct vsw_conf_guest flat = {0};
 	char error[VSW_CONF_ERROR_SIZE];
+	char why[VSW_WHY_SIZE];
 	enum form form = FORM_NONE;
 	const char *file = NULL;
 	uint32_t seen = 0;
@@ -241,6 +249,13 @@ parse_ours(struct options *opt, int argc, char **argv)
 			break;
 		case OPT_MAX_GUESTS:
 			set(conf, "max-guests", optarg);
+			break;
+		case OPT_NO_SANDBOX:
+			opt->no_sandbox = true;
+			break;
+		case OPT_USER:
+			if (privilege_parse(&opt->user, optarg, why) != 0)
+				errx(EXIT_FAILURE, "--user: %s", why);
 			break;
 		case OPT_VM:
 			use_form(&form, FORM_VM);
