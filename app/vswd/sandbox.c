@@ -47,6 +47,7 @@ sandbox_install(void)
 
 #else
 
+#include <dlfcn.h>
 #include <grp.h>
 #include <pwd.h>
 #include <sched.h>
@@ -354,13 +355,17 @@ set_attributes(scmp_filter_ctx ctx)
 	return rc;
 }
 
-/* A reload may look up a user's name. libc loads what nsswitch.conf names at the first question
- * that goes down to its end, and code cannot be loaded later. */
+/*
+ * No code can be loaded later, so what libc loads on demand is loaded now: what ends a thread
+ * that is cancelled (EAL's, in the end), and what nsswitch.conf names, at a question that goes
+ * down to its end, for a reload that looks up a user. What is not there is not needed either.
+ */
 static void
-load_name_services(void)
+load_code(void)
 {
 	static const char nobody[] = "vsw no such name";
 
+	(void)dlopen("libgcc_s.so.1", RTLD_NOW);
 	(void)getpwnam(nobody);
 	(void)getgrnam(nobody);
 }
@@ -379,7 +384,7 @@ sandbox_install(void)
 
 	if (ctx == NULL)
 		return -ENOMEM;
-	load_name_services();
+	load_code();
 	rc = set_attributes(ctx);
 	if (rc == 0)
 		rc = add_all(ctx, SCMP_ACT_ALLOW, allowed, VSW_ARRAY_SIZE(allowed));

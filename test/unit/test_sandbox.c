@@ -70,6 +70,14 @@ nothing(void *arg)
 	return arg;
 }
 
+static void *
+forever(void *arg)
+{
+	for (;;)
+		sleep(1);
+	return NULL;
+}
+
 static int
 do_what_vswd_does(void)
 {
@@ -86,6 +94,9 @@ do_what_vswd_does(void)
 	if (memory == MAP_FAILED || munmap(memory, 4096) != 0)
 		return FAILED;
 	if (pthread_create(&thread, NULL, nothing, NULL) != 0 || pthread_join(thread, NULL) != 0)
+		return FAILED;
+	if (pthread_create(&thread, NULL, forever, NULL) != 0 || pthread_cancel(thread) != 0 ||
+	    pthread_join(thread, NULL) != 0)
 		return FAILED;
 	if (open("/dev/null", O_RDONLY) < 0 || umask(077) == (mode_t)-1 || raise(SIGCHLD) != 0)
 		return FAILED;
