@@ -29,6 +29,7 @@
 static char dir[64];
 static struct daemon vswd;
 static struct vsw_guest *guest;
+static char vswd_path[4096]; /* VSWD as it was */
 
 static int
 setup(void **state)
@@ -52,6 +53,7 @@ teardown(void **state)
 {
 	vsw_guest_destroy(guest);
 	guest = NULL;
+	setenv("VSWD", vswd_path, 1);
 	if (vswd.pid > 0) { /* only after a failure */
 		kill(vswd.pid, SIGKILL);
 		daemon_wait(&vswd, WAIT_MS);
@@ -296,8 +298,6 @@ copy_vswd(void)
 static void
 test_only_root_may_become_somebody_else(void **state)
 {
-	char *path = strdup(getenv("VSWD"));
-
 	if (geteuid() == 0) {
 		setenv("VSWD", copy_vswd(), 1);
 		vswd.uid = NOBODY;
@@ -307,8 +307,6 @@ test_only_root_may_become_somebody_else(void **state)
 	assert_non_null(strstr(log_text(),
 			       "--user: only root can become another user; start vswd as "
 			       "root, or as nobody without --user\n"));
-	setenv("VSWD", path, 1);
-	free(path);
 }
 
 static void
@@ -501,6 +499,7 @@ main(void)
 
 	signal(SIGPIPE, SIG_IGN);
 	umask(022);
+	snprintf(vswd_path, sizeof(vswd_path), "%s", getenv("VSWD") != NULL ? getenv("VSWD") : "");
 	if (only_case != NULL) {
 		snprintf(filter, sizeof(filter), "*%s*", only_case);
 		cmocka_set_test_filter(filter);
