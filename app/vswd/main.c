@@ -122,6 +122,20 @@ remove_runtime_dir(void)
 	rmdir(rte_eal_get_runtime_dir());
 }
 
+/* EAL, and the sockets inside of vswd, want a folder at run time. One that was inherited from
+ * another user (su, sudo), or whose name is too long for sockets in it, is not for us: without
+ * it EAL uses /tmp. */
+#define RUNTIME_DIR_LEN_MAX 60
+
+static void
+forget_foreign_runtime_dir(void)
+{
+	const char *dir = getenv("XDG_RUNTIME_DIR");
+
+	if (dir != NULL && (strlen(dir) > RUNTIME_DIR_LEN_MAX || access(dir, W_OK | X_OK) != 0))
+		unsetenv("XDG_RUNTIME_DIR");
+}
+
 /* Before EAL makes threads, which inherit it. */
 static void
 set_up_signals(void)
@@ -183,6 +197,29 @@ confine(void *arg)
 		VSW_LOG(ERR, "no sandbox can be made: %s; --no-sandbox does without",
 			strerror(-rc));
 	return rc;
+}
+
+/* Only now it is known which lcores there are. */
+static void
+check_pinned_guests(const struct vsw_conf *conf)
+{
+	char error[VSW_CONF_ERROR_SIZE], why[VSW_WHY_SIZE];
+
+	for (unsigned int i = 0; i < conf->n_guests; i++) {
+		int32_t lcore = conf->guest[i].spec.lcore;
+
+		if (lcore < 0 ||
+		    (lcore < RTE_MAX_LCORE && rte_lcore_is_enabled((unsigned int)lcore) &&
+		     is_polling((unsigned int)lcore)))
+			continue;
+		snprintf(
+			why, sizeof(why),
+			"lcore %d polls no guests; name one of the EAL's lcores (-l), not the main "
+			"one unless it is alone",
+			lcore);
+		vsw_conf_say(conf, &conf->guest[i], "lcore", why, error);
+		errx(EXIT_FAILURE, "%s", error);
+	}
 }
 
 static void
@@ -338,6 +375,7 @@ main(int argc, char **argv)
 	options_parse(&vswd.opt, argc, argv);
 	divide_descriptors(&vswd.opt);
 	set_up_signals();
+	forget_foreign_runtime_dir();
 	privilege_forgo(&vswd.opt.user);
 	/* Nobody shall connect to a socket before it has the mode that it is to have. */
 	vswd.umask = umask(077);
@@ -348,6 +386,7 @@ main(int argc, char **argv)
 	if (vsw_guard_install() != 0)
 		err(EXIT_FAILURE, "SIGBUS handler");
 
+	check_pinned_guests(&vswd.opt.conf);
 	create_loops(&vswd);
 	create_roles(&vswd);
 	start_askers(&vswd);

@@ -174,8 +174,8 @@ stop_queues(struct guest *guest, uint16_t base[VSW_VRINGS_MAX])
 
 /* Rings that begin in the middle belong to a driver that may remember connections which are
  * gone: tell it to forget them (virtio 1.2, 5.10.6.7), where we have its event queue. */
-static void
-send_transport_reset(struct guest *guest, struct vsw_chain_burst *burst)
+void
+guest_send_transport_reset(struct guest *guest, struct vsw_chain_burst *burst)
 {
 	const uint32_t id = htole32(VSW_EVENT_TRANSPORT_RESET);
 
@@ -199,6 +199,7 @@ guest_start(struct vsw_poll *poll, struct guest *guest, const struct vsw_rings *
 	int rc = 0;
 
 	guest->mem = rings->mem;
+	guest->is_broken = false;
 	guest->is_lost = false;
 	for (unsigned int q = 0; q < VSW_VRINGS_MAX && rc == 0; q++) {
 		if (rings->queue[q].size != 0)
@@ -216,7 +217,7 @@ guest_start(struct vsw_poll *poll, struct guest *guest, const struct vsw_rings *
 	if (guest->state == GUEST_STOPPED)
 		guest->owes_reset = rings->queue[VSW_QUEUE_FROM_GUEST].base != 0;
 	if (guest->owes_reset)
-		send_transport_reset(guest, &poll->burst);
+		guest_send_transport_reset(guest, &poll->burst);
 	guest->state = GUEST_RUNNING;
 	return 0;
 }
@@ -265,6 +266,18 @@ guest_lose(struct guest *guest)
 	VSW_LOG_LIMITED(WARNING, "guest %u: its memory has gone away", guest->conf->cid);
 	guest->n_resets = 0;
 	for_each_flow(guest, VSW_CONN_EV_GUEST_GONE);
+}
+
+/* Its ring pops nothing any more, which looks like a guest that is silent: say so, once. */
+void
+guest_note_broken(struct guest *guest)
+{
+	if (guest->is_broken)
+		return;
+	guest->is_broken = true;
+	VSW_LOG_LIMITED(WARNING,
+			"guest %u: its ring makes no sense, it is not served until it starts anew",
+			guest->conf->cid);
 }
 
 /*

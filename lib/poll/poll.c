@@ -27,12 +27,18 @@ guest_pass(struct vsw_poll *poll, struct guest *guest)
 	for (flow = TAILQ_FIRST(&guest->untold); flow != NULL; flow = next) {
 		next = TAILQ_NEXT(flow, untold_entry);
 		flow_act(flow, 0); /* what was said last may have been all that kept it */
+		if (guest->starved)
+			break; /* no message for the others either */
 	}
 	if (guest->state == GUEST_RUNNING && !guest->is_lost && vsw_guard_is_lost(guest->conf->id))
 		guest_lose(guest);
 	if (guest->state == GUEST_RUNNING && guest->stopping == NULL && !guest->is_lost) {
 		work += to_guest_pass(poll, guest);
 		work += from_guest_pass(poll, guest);
+		if (guest->owes_reset)
+			guest_send_transport_reset(guest, &poll->burst);
+		if (guest->to_guest.broken || guest->from_guest.broken)
+			guest_note_broken(guest);
 	}
 	/* Also while a stop waits for loans: those that came back are shown at once. */
 	vsw_virtq_flush(&guest->to_guest);

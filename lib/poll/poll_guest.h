@@ -131,6 +131,7 @@ struct guest {
 	struct vsw_virtq event;
 	struct vsw_watch kick[2]; /* to_guest, from_guest: they end the loop's sleep */
 	bool is_lost;             /* its memory went away: it is not served until it starts anew */
+	bool is_broken;           /* a ring of it is, and the log says so */
 	bool owes_reset;          /* TRANSPORT_RESET is due and found no event buffer yet */
 
 	/* Connections. */
@@ -199,6 +200,10 @@ int guest_start(struct vsw_poll *poll, struct guest *guest, const struct vsw_rin
 void guest_stop(struct guest *guest, struct vsw_msg *stop);
 /* Its memory has gone away: what it had is over. */
 void guest_lose(struct guest *guest);
+/* One of its rings is broken. */
+void guest_note_broken(struct guest *guest);
+/* Tell it to forget all connections, if it has an event buffer for that. */
+void guest_send_transport_reset(struct guest *guest, struct vsw_chain_burst *burst);
 void guest_drain(struct vsw_poll *poll, struct guest *guest, struct vsw_msg *drain);
 void guest_detach(struct guest *guest, struct vsw_msg *detach);
 /* What is under way, a stop, a drain or a detach, may be complete: find out. After a detach the
