@@ -246,6 +246,12 @@ give_sockets(const struct privilege *privilege, const struct vsw_conf *conf, cha
 				return say(why, rc, "%s: %s", paths[p], strerror(-rc));
 		}
 	}
+	if (conf->api[0] != '\0') {
+		int rc = privilege_give_socket(privilege, conf->api, (uid_t)-1, (gid_t)-1);
+
+		if (rc != 0)
+			return say(why, rc, "%s: %s", conf->api, strerror(-rc));
+	}
 	return 0;
 }
 
