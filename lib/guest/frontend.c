@@ -680,6 +680,7 @@ void
 vsw_guest_expect_end(struct vsw_guest *g)
 {
 	g->expects_end = true;
+	g->is_disturbed = true;
 }
 
 int

@@ -146,7 +146,8 @@ void vsw_guest_detach(struct vsw_guest *g);
 
 /**
  * The switch is about to take the device away: from now on it may close its channels, which
- * librte_vhost does one by one, the connection itself up to a second after the others.
+ * librte_vhost does one by one, the connection itself up to a second after the others; and
+ * give buffers back unused.
  */
 void vsw_guest_expect_end(struct vsw_guest *g);
 
