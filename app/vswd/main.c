@@ -26,7 +26,6 @@
 #include "options.h"
 #include "telemetry.h"
 #include "vsw_bridge.h"
-#include "vsw_capture.h"
 #include "vsw_control.h"
 #include "vsw_guard.h"
 #include "vsw_loop.h"
@@ -291,7 +290,6 @@ destroy(struct vswd *vswd)
 	RTE_LCORE_FOREACH(lcore)
 	vsw_loop_destroy(vswd->loop[lcore]);
 	vsw_msg_pool_destroy();
-	vsw_capture_destroy();
 }
 
 int

@@ -454,7 +454,8 @@ test_file_tells_each_mistake_and_its_place(void **state)
 		{"vms: [3]\n", "1:7: vms: a guest is a mapping, as in {guest_cid: 3"},
 		{"vms: []\nvms: []\n", "2:1: vms: it is given twice"},
 		{"vms: []\ncolor: red\n",
-		 "2:1: unknown key 'color'; known are vms, eal, idle and max_guests"},
+		 "2:1: unknown key 'color'; known are vms, eal, idle, max_guests, api "
+		 "and api_mode"},
 		{"vms: []\nidle: fast\n", "2:7: idle: fast is wrong, it is adaptive or poll"},
 		{"vms: []\nidle: [poll]\n", "2:7: idle: it is a value, not a list"},
 		{"vms: []\nmax_guests: 513\n",
