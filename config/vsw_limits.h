@@ -8,7 +8,7 @@
 #define VSW_LIMITS_H
 
 /* Slots of guests in one process; and how many of them can be served: librte_vhost watches 1024
- * descriptors, one of its own and two of each guest. */
+ * descriptors, one of its own, one to wake it by, and two of each guest. */
 #define VSW_GUESTS_MAX 512
 #define VSW_GUESTS_SERVED 511
 

@@ -7,7 +7,8 @@ set -eu
 packages="
 	clang clang-format clang-tidy cppcheck libclang-rt-14-dev
 	gcc libbsd-dev libcmocka-dev libcurl4-openssl-dev libdpdk-dev libjansson-dev
-	libmicrohttpd-dev libsystemd-dev libyaml-dev meson ninja-build pkg-config scdoc
+	libmicrohttpd-dev libseccomp-dev libsystemd-dev libyaml-dev meson ninja-build
+	pkg-config scdoc
 	bash-completion busybox-static cpio curl kmod linux-image-cloud-amd64 linux-source-6.1 make
 	ncat python3-pytest qemu-system-x86 socat tshark user-mode-linux
 "

@@ -24,10 +24,14 @@
 #include <rte_timer.h>
 
 #include "options.h"
+#include "privilege.h"
+#include "sandbox.h"
 #include "telemetry.h"
 #include "vsw_bridge.h"
 #include "vsw_control.h"
 #include "vsw_guard.h"
+#define VSW_LOGTYPE vsw_log_main
+#include "vsw_log.h"
 #include "vsw_loop.h"
 #include "vsw_msg.h"
 #include "vsw_poll.h"
@@ -43,6 +47,8 @@ struct vsw_api;
 #ifdef VSW_HAS_SYSTEMD
 #include "service.h"
 #endif
+
+extern int vsw_log_main;
 
 /*
  * Messages: for each guest what it may have out at once (128) and a few unanswered ones; and
@@ -151,6 +157,33 @@ is_polling(unsigned int lcore)
 	return lcore != rte_get_main_lcore() || rte_lcore_count() == 1;
 }
 
+/* The guests of the start are up: from here on, no more than is needed. */
+static int
+confine(void *arg)
+{
+	const struct options *opt = &((struct vswd *)arg)->opt;
+	const char *missing = sandbox_missing();
+	char why[VSW_WHY_SIZE];
+	int rc;
+
+	rc = privilege_drop(&opt->user, &opt->conf, why);
+	if (rc != 0) {
+		VSW_LOG(ERR, "--user: %s", why);
+		return rc;
+	}
+	if (opt->no_sandbox)
+		return 0;
+	if (missing != NULL) {
+		VSW_LOG(NOTICE, "no sandbox: %s", missing);
+		return 0;
+	}
+	rc = sandbox_install();
+	if (rc != 0)
+		VSW_LOG(ERR, "no sandbox can be made: %s; --no-sandbox does without",
+			strerror(-rc));
+	return rc;
+}
+
 static void
 create_control(struct vswd *vswd, struct vsw_loop *vhost_loop)
 {
@@ -164,6 +197,8 @@ create_control(struct vswd *vswd, struct vsw_loop *vhost_loop)
 		.max_guests = options_max_guests(&vswd->opt),
 		.umask = vswd->umask,
 		.conf = &vswd->opt.conf,
+		.on_up = confine,
+		.on_up_arg = vswd,
 	};
 	unsigned int lcore;
 
@@ -301,6 +336,7 @@ main(int argc, char **argv)
 	options_parse(&vswd.opt, argc, argv);
 	divide_descriptors(&vswd.opt);
 	set_up_signals();
+	privilege_forgo(&vswd.opt.user);
 	/* Nobody shall connect to a socket before it has the mode that it is to have. */
 	vswd.umask = umask(077);
 	atexit(remove_runtime_dir); /* before EAL's own, so that it runs after them */

@@ -32,12 +32,14 @@ enum {
 	OPT_CONFIG,
 	OPT_IDLE,
 	OPT_MAX_GUESTS,
+	OPT_NO_SANDBOX,
 	OPT_PRINT_CAPABILITIES,
+	OPT_USER,
 	OPT_VM,
 	OPT_GUEST_KEY, /* and those of the other keys of a guest behind it */
 };
 
-#define N_OWN 10
+#define N_OWN 12
 
 /* The keys of a guest are options, too: for vhost-device-vsock's flat form. */
 static struct option long_options[N_OWN + VSW_GUEST_SPEC_N_KEYS + 1] = {
@@ -48,7 +50,9 @@ static struct option long_options[N_OWN + VSW_GUEST_SPEC_N_KEYS + 1] = {
 	{"help", no_argument, NULL, OPT_HELP},
 	{"idle", required_argument, NULL, OPT_IDLE},
 	{"max-guests", required_argument, NULL, OPT_MAX_GUESTS},
+	{"no-sandbox", no_argument, NULL, OPT_NO_SANDBOX},
 	{"print-capabilities", no_argument, NULL, OPT_PRINT_CAPABILITIES},
+	{"user", required_argument, NULL, OPT_USER},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{"vm", required_argument, NULL, OPT_VM},
 };
@@ -87,6 +91,9 @@ static const char help[] =
 	"                         dedicated cores\n"
 	"  --max-guests=N         make room for so many, up to 511 (default: 64, or twice as\n"
 	"                         many as there are at the start)\n"
+	"  --user=NAME[:GROUP]    started as root: go on as this user once the sockets are made;\n"
+	"                         what a reload adds is made as this user\n"
+	"  --no-sandbox           allow every system call, not only those that vswd needs\n"
 	"  --api PATH             listen there for the control API (HTTP, see vsw(1)); guests\n"
 	"                         can be added later\n"
 	"  --api-mode MODE        of that socket, octal (default: 600)\n"
@@ -233,6 +240,7 @@ parse_ours(struct options *opt, int argc, char **argv)
 	struct vsw_conf *conf = &opt->conf;
 	struct vsw_conf_guest flat = {0};
 	char error[VSW_CONF_ERROR_SIZE];
+	char why[VSW_WHY_SIZE];
 	enum form form = FORM_NONE;
 	const char *file = NULL;
 	uint32_t seen = 0;
@@ -271,6 +279,13 @@ parse_ours(struct options *opt, int argc, char **argv)
 		case OPT_PRINT_CAPABILITIES:
 			puts("{\n  \"type\": \"vsock\"\n}");
 			exit(EXIT_SUCCESS);
+		case OPT_NO_SANDBOX:
+			opt->no_sandbox = true;
+			break;
+		case OPT_USER:
+			if (privilege_parse(&opt->user, optarg, why) != 0)
+				errx(EXIT_FAILURE, "--user: %s", why);
+			break;
 		case OPT_VM:
 			use_form(&form, FORM_VM);
 			if (vsw_conf_add_vm(conf, optarg, error) != 0)

@@ -7,6 +7,7 @@
 #ifndef VSW_OPTIONS_H
 #define VSW_OPTIONS_H
 
+#include "privilege.h"
 #include "vsw_conf.h"
 #include "vsw_loop.h"
 
@@ -14,6 +15,8 @@
 
 struct options {
 	struct vsw_conf conf;
+	struct privilege user;
+	bool no_sandbox;
 	int eal_argc;
 	char *eal_argv[OPTIONS_EAL_MAX]; /* EAL overwrites entries; they point into: */
 	char eal_text[16 * 1024];

@@ -389,7 +389,8 @@ finish(struct vsw_control *control)
 	if (req != NULL) {
 		request_answer(control, req);
 		alter_next(control);
-	} else if (result != 0) {
+	} else if (result != 0 ||
+		   (control->on_up != NULL && control->on_up(control->on_up_arg) != 0)) {
 		control_go_down(control, EXIT_FAILURE);
 	} else {
 		control->is_ready = true;

@@ -235,6 +235,8 @@ set_up(struct vsw_control *control, const struct vsw_control_setup *setup)
 	control->n_poll = setup->n_poll;
 	control->max_guests = setup->max_guests;
 	control->umask = setup->umask;
+	control->on_up = setup->on_up;
+	control->on_up_arg = setup->on_up_arg;
 	strlcpy(control->config, setup->conf->file, sizeof(control->config));
 	STAILQ_INIT(&control->queue);
 	STAILQ_INIT(&control->asking);

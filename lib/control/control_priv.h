@@ -88,6 +88,8 @@ struct vsw_control {
 	struct vsw_loop *poll[RTE_MAX_LCORE];
 	unsigned int n_poll;
 	unsigned int max_guests;
+	int (*on_up)(void *arg);
+	void *on_up_arg;
 	mode_t umask;
 	char config[PATH_MAX]; /* "": there is none */
 

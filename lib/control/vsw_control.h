@@ -233,6 +233,11 @@ struct vsw_control_setup {
 	unsigned int max_guests;     /**< messages were made for so many */
 	mode_t umask;                /**< the user's, for sockets with VSW_MODE_DEFAULT */
 	const struct vsw_conf *conf; /**< guests to begin with, checked; copied */
+
+	/** Called on the loop's thread once the guests of conf are up, before anybody is told:
+	 * 0, or -errno for closing down. NULL is allowed. */
+	int (*on_up)(void *arg);
+	void *on_up_arg;
 };
 
 /**

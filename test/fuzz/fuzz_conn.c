@@ -58,7 +58,9 @@ check_credit(const struct model *m)
 	unsigned int n_unread = 0;
 
 	CHECK(m->n_from <= m->limit);
-	CHECK(window.bytes + in_flight <= m->guest_window || window.bytes == 0);
+	CHECK(window.bytes == 0 || window.bytes + in_flight == m->guest_window);
+	CHECK(window.bytes != 0 || in_flight >= m->guest_window || m->shut_recv ||
+	      conn->state != VSW_CONN_ESTABLISHED);
 	CHECK(!m->shut_recv || (window.bytes == 0 && window.packets == 0));
 	CHECK(conn->n_marks <= VSW_CONN_MARKS && conn->first_mark < VSW_CONN_MARKS);
 	for (unsigned int i = 0; i < conn->n_marks; i++)
@@ -117,14 +119,13 @@ note_credit(struct model *m, const struct vsw_pkt *pkt)
 static void
 check_closed_is_final(struct model *m, struct input *in)
 {
-	struct vsw_conn before = m->conn;
+	enum vsw_conn_event ev = take_u8(in) % VSW_CONN_N_EVENTS;
 	struct vsw_pkt pkt = {.op = take_u8(in) & 7};
-	enum vsw_conn_event ev;
+	struct vsw_conn before = m->conn;
 
 	CHECK(vsw_conn_input(&m->conn, &pkt) == 0);
-	ev = take_u8(in) % VSW_CONN_N_EVENTS;
 	CHECK(vsw_conn_event(&m->conn, ev, take_u16(in)) == 0);
-	/* Only the RST that the guest was not told yet may be taken back. */
+	/* a guest that has forgotten it needs no RST any more */
 	if (ev == VSW_CONN_EV_SUPERSEDED || ev == VSW_CONN_EV_GUEST_GONE)
 		before.pending = 0;
 	CHECK(!vsw_conn_stalled(&m->conn));

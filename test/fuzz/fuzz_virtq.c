@@ -65,7 +65,8 @@ add_region(struct model *m, struct input *in)
 	/* Some touch, some do not, one ends with the address space. */
 	static const uint64_t gpas[] = {0, 0x1000, 0x2000, 0x4000, 0x100000000, 0x100001000};
 	uint8_t what = take_u8(in);
-	uint64_t size = 16 + (what >> 3) * 132u; /* up to 4108: over the next one's start */
+	/* up to the start of the next one, if there is one */
+	uint64_t size = what >> 3 == 31 ? 4096 : 16 + (what >> 3) * 132u;
 	uint64_t gpa = (what & 7) < 6 ? gpas[what & 7] : UINT64_MAX - size + (what & 1);
 	uint8_t *hva = calloc(1, size);
 

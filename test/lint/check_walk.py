@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Every `file:function` that the guides name must exist: a definition in that file."""
+"""Every `file:function` that the guides name, a test or not, must exist: a definition in that file."""
 
 import pathlib
 import re
 import sys
 
-REFERENCE = re.compile(r"`((?:lib|app)/[\w/.-]+\.[ch]):(\w+)`")
+REFERENCE = re.compile(r"`((?:lib|app|test)/[\w/.-]+\.[ch]):(\w+)`")
 
 
 def main():
