@@ -28,7 +28,6 @@
 #include "sandbox.h"
 #include "telemetry.h"
 #include "vsw_bridge.h"
-#include "vsw_capture.h"
 #include "vsw_control.h"
 #include "vsw_guard.h"
 #define VSW_LOGTYPE vsw_log_main
@@ -363,7 +362,6 @@ destroy(struct vswd *vswd)
 	RTE_LCORE_FOREACH(lcore)
 	vsw_loop_destroy(vswd->loop[lcore]);
 	vsw_msg_pool_destroy();
-	vsw_capture_destroy();
 }
 
 int

@@ -81,6 +81,20 @@ vsw_capture_tap_create(void)
 	return tap;
 }
 
+void
+vsw_capture_tap_destroy(struct vsw_capture_tap *tap)
+{
+	for (unsigned int i = 0; i < capture.n_taps; i++) {
+		if (capture.tap[i] == tap) {
+			capture.tap[i] = capture.tap[--capture.n_taps];
+			break;
+		}
+	}
+	if (tap != NULL)
+		free(tap->ring);
+	free(tap);
+}
+
 /*
  * Writing.
  */
@@ -312,14 +326,4 @@ vsw_capture_read(char *buf, size_t size)
 		__atomic_store_n(&tap->head, tap->head + room_for(len), __ATOMIC_RELEASE);
 	}
 	return n;
-}
-
-void
-vsw_capture_destroy(void)
-{
-	for (unsigned int i = 0; i < capture.n_taps; i++) {
-		free(capture.tap[i]->ring);
-		free(capture.tap[i]);
-	}
-	capture.n_taps = 0;
 }

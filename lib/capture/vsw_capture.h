@@ -36,9 +36,11 @@ struct vsw_capture_filter {
 
 struct vsw_capture_tap;
 
-/** A tap of an lcore; its ring has memory once something is captured. Before any thread reads,
- * or NULL. Lives until vsw_capture_destroy(). */
+/** A tap of an lcore; its ring has memory once something is captured. NULL: out of memory.
+ * Create and destroy while nobody reads. */
 struct vsw_capture_tap *vsw_capture_tap_create(void);
+/** NULL is allowed. */
+void vsw_capture_tap_destroy(struct vsw_capture_tap *tap);
 
 /** Is anything being captured? Any thread. */
 extern bool vsw_capture_flag;
@@ -71,8 +73,5 @@ size_t vsw_capture_read(char *buf, size_t size);
 uint64_t vsw_capture_n_drops(void);
 
 void vsw_capture_end(void);
-
-/** Free all taps; their lcores do not run any more. */
-void vsw_capture_destroy(void);
 
 #endif /* VSW_CAPTURE_H */

@@ -244,5 +244,6 @@ vsw_poll_destroy(struct vsw_poll *poll)
 		TAILQ_REMOVE(&poll->guests, guest, entry);
 		guest_destroy(guest);
 	}
+	vsw_capture_tap_destroy(poll->tap);
 	free(poll);
 }

@@ -24,7 +24,6 @@
 #include "vsw_iov.h"
 #include "vsw_loop.h"
 #include "vsw_packet.h"
-#include "vsw_capture.h"
 #include "vsw_poll.h"
 #include "vsw_rings.h"
 #include "vsw_route.h"
@@ -814,7 +813,6 @@ tear_down(void)
 	for (unsigned int i = 0; i < TIMERS_MAX; i++)
 		CHECK(timers[i].timer == NULL);
 	vsw_poll_destroy(fuzz.poll);
-	vsw_capture_destroy();
 	vsw_loop_destroy(fuzz.loop);
 	vsw_routes_destroy(fuzz.routes);
 	for (unsigned int i = 0; i < N_GUESTS; i++)
