@@ -52,7 +52,7 @@ print_row(const struct table *table, const char *const *cells, const int *width,
 void
 table_end(struct table *table, FILE *out)
 {
-	int width[TABLE_COLUMNS_MAX];
+	int width[TABLE_COLUMNS_MAX] = {0};
 	unsigned int column = 0;
 
 	for (unsigned int i = 0; i < table->n_columns; i++)
