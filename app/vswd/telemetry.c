@@ -73,17 +73,26 @@ list_guests(const char *params, struct rte_tel_data *data)
 	return 0;
 }
 
+/* The one guest that the parameters name; the caller frees it. @return 0 or -errno. */
 static int
-tell_guest(const char *params, struct rte_tel_data *data)
+guest_of(const char *params, struct vsw_guest_info **guest)
 {
 	unsigned int n;
-	struct vsw_guest_info *guest;
 
 	if (params == NULL || params[0] == '\0')
 		return -EINVAL;
-	guest = guests_of(params, &n);
-	if (guest == NULL)
-		return -ENOENT;
+	*guest = guests_of(params, &n);
+	return *guest != NULL ? 0 : -ENOENT;
+}
+
+static int
+tell_guest(const char *params, struct rte_tel_data *data)
+{
+	struct vsw_guest_info *guest;
+	int rc = guest_of(params, &guest);
+
+	if (rc != 0)
+		return rc;
 	rte_tel_data_start_dict(data);
 	rte_tel_data_add_dict_u64(data, "cid", guest->spec.cid);
 	rte_tel_data_add_dict_string(data, "name", guest->spec.name);
@@ -99,14 +108,11 @@ tell_guest(const char *params, struct rte_tel_data *data)
 static int
 tell_guest_stats(const char *params, struct rte_tel_data *data)
 {
-	unsigned int n;
 	struct vsw_guest_info *guest;
+	int rc = guest_of(params, &guest);
 
-	if (params == NULL || params[0] == '\0')
-		return -EINVAL;
-	guest = guests_of(params, &n);
-	if (guest == NULL)
-		return -ENOENT;
+	if (rc != 0)
+		return rc;
 	rte_tel_data_start_dict(data);
 	for (int i = 0; i < VSW_N_COUNTERS; i++)
 		rte_tel_data_add_dict_u64(data, vsw_counter_name(i), guest->counters.value[i]);

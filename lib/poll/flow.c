@@ -166,10 +166,10 @@ leave_table(struct flow *flow)
 static void
 settle(struct flow *flow)
 {
-	if (flow->conn.state == VSW_CONN_CLOSED && !vsw_conn_has_pending(&flow->conn))
-		leave_table(flow);
-	if (flow->conn.state == VSW_CONN_CLOSED && flow->link == LINK_NONE && flow->far_is_told &&
-	    !flow->in_table && !flow->reading && !vsw_conn_has_pending(&flow->conn))
+	if (flow->conn.state != VSW_CONN_CLOSED || vsw_conn_has_pending(&flow->conn))
+		return;
+	leave_table(flow);
+	if (flow->link == LINK_NONE && flow->far_is_told && !flow->reading)
 		flow_free(flow);
 }
 

@@ -204,8 +204,8 @@ why_not(const struct vsw_poll *poll, const struct guest *guest, const struct vsw
 
 /* The pair of ports may still be taken by a connection that the asker has let go: the guest must
  * be told of its end, it waits for its backlog, or its PEER_CLOSE is still to come. That one ends
- * now. Not so a request of the
- * guest's own, which the asker may not have seen: the two have crossed and both are refused.
+ * now. Not so a request of the guest's own, which the asker may not have seen: the two have
+ * crossed and both are refused.
  * @return true: the pair is free. */
 static bool
 free_pair(struct guest *guest, const struct vsw_msg *msg)
