@@ -20,6 +20,7 @@
 #include <bsd/string.h>
 
 #include "vsw_base.h"
+#include "vsw_number.h"
 
 #define JSON_TYPE "application/json"
 
@@ -256,12 +257,8 @@ bool
 exchange_number(struct exchange *x, const char *name, uint64_t max, uint64_t *value)
 {
 	const char *text = exchange_param(x, name);
-	const char *wrong;
 
-	if (text == NULL)
-		return true;
-	*value = (uint64_t)strtonum(text, 0, (long long)max, &wrong);
-	if (wrong == NULL)
+	if (text == NULL || vsw_number_read(text, 0, max, value))
 		return true;
 	exchange_fail(x, MHD_HTTP_BAD_REQUEST,
 		      "%s: '%.64s' is wrong, it is a number from 0 to %llu", name, text,
