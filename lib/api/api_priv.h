@@ -19,6 +19,7 @@
 #include <microhttpd.h>
 
 #include "vsw_api.h"
+#include "vsw_compat.h"
 
 /* A guest has 2 KiB of JSON at most, unless somebody is fond of blanks. */
 #define API_BODY_MAX (64 * 1024)
@@ -47,7 +48,7 @@ struct vsw_api {
 	int fd;
 	int wake_fd; /* eventfd: answers have come, or the end has */
 	struct MHD_Daemon *daemon;
-	pthread_t thread;
+	vsw_thread thread;
 	bool has_thread;
 	TAILQ_HEAD(, api_client) clients;
 	struct exchange *capture; /* the one that captures */
