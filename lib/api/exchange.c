@@ -186,13 +186,26 @@ exchange_ask(struct exchange *x, enum vsw_request_verb verb, void (*next)(struct
 	vsw_control_submit(x->api->control, &x->req);
 }
 
+void
+exchange_change(struct exchange *x, unsigned int i, void (*again)(struct exchange *x),
+		void (*next)(struct exchange *x))
+{
+	x->req.expected = &x->req.guests[i].spec;
+	/* The CID: whoever renames it meanwhile has changed it. */
+	snprintf(x->req.who, sizeof(x->req.who), "%u", x->req.expected->cid);
+	x->again = again;
+	exchange_ask(x, VSW_REQUEST_CHANGE_GUEST, next);
+}
+
 static void
 take_answer(struct exchange *x)
 {
 	void (*next)(struct exchange * x) = x->next;
 
 	x->next = NULL;
-	if (x->req.result != 0)
+	if (x->req.result == -ESTALE && x->again != NULL)
+		x->again(x);
+	else if (x->req.result != 0)
 		exchange_fail_rc(x, x->req.result, x->req.error);
 	else
 		next(x);
