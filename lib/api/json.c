@@ -123,10 +123,11 @@ json_of_guest(const struct vsw_guest_info *info, bool with_counters)
 	json_t *guest = json_of_spec(&info->spec);
 
 	json_object_set_new(guest, "status",
-			    json_pack("{s:s, s:I, s:I, s:b}",                     /**/
-				      "state", vsw_guest_state_str(info->state),  /**/
-				      "connections", (json_int_t)info->n_conns,   /**/
-				      "poll_lcore", (json_int_t)info->poll_lcore, /**/
+			    json_pack("{s:s, s:I, s:I, s:I, s:b}",                    /**/
+				      "state", vsw_guest_state_str(info->state),      /**/
+				      "connections", (json_int_t)info->n_conns,       /**/
+				      "poll_lcore", (json_int_t)info->poll_lcore,     /**/
+				      "bridge_lcore", (json_int_t)info->bridge_lcore, /**/
 				      "from_config", info->from_config));
 	if (with_counters)
 		json_object_set_new(guest, "counters", json_of_counters(&info->counters));
@@ -414,20 +415,22 @@ json_of_lcore(const struct vsw_lcore_info *lcore)
 	const struct vsw_loop_stats *stats = &lcore->stats;
 	json_t *roles = json_array();
 
-	if (lcore->is_control) {
+	if (lcore->is_control)
 		json_array_append_new(roles, json_string("control"));
+	if (lcore->is_bridge)
 		json_array_append_new(roles, json_string("bridge"));
-	}
 	if (lcore->is_poll)
 		json_array_append_new(roles, json_string("poll"));
-	return json_pack("{s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I}",    /**/
-			 "lcore", (json_int_t)lcore->lcore,             /**/
-			 "roles", roles,                                /**/
-			 "guests", (json_int_t)lcore->n_guests,         /**/
-			 "busy_cycles", (json_int_t)stats->busy_cycles, /**/
+	return json_pack("{s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", /**/
+			 "lcore", (json_int_t)lcore->lcore,                    /**/
+			 "roles", roles,                                       /**/
+			 "guests", (json_int_t)lcore->n_guests,                /**/
+			 "bridged_guests", (json_int_t)lcore->n_bridged,       /**/
+			 "busy_cycles", (json_int_t)stats->busy_cycles,        /**/
 			 "idle_cycles", (json_int_t)(stats->total_cycles - stats->busy_cycles),
 			 "total_cycles", (json_int_t)stats->total_cycles, /**/
 			 "turns", (json_int_t)stats->n_turns,             /**/
+			 "messages", (json_int_t)stats->n_messages,       /**/
 			 "sleeps", (json_int_t)stats->n_sleeps);
 }
 

@@ -50,7 +50,7 @@ def has_word(text, word):
 
 def options_of(text):
     """The options that a help text explains, each with its short form."""
-    found = re.findall(r"^ *(?:(-\w), )?(--[a-z][a-z-]*)", text, re.MULTILINE)
+    found = re.findall(r"^ +(?:(-\w), )?(--[a-z][a-z-]*)", text, re.MULTILINE)
     return {option for pair in found for option in pair if option}
 
 
