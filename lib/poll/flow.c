@@ -195,7 +195,7 @@ flow_from_guest(struct guest *guest, const struct vsw_pkt *request,
 		flow->far_loop = sibling->poll_loop;
 	}
 	vsw_conn_init_from_guest(&flow->conn, request,
-				 sibling != NULL ? 0 : guest->conf->buf_alloc);
+				 sibling != NULL ? 0 : vsw_guest_word(&guest->conf->buf_alloc));
 	flow_enter(flow);
 	far_tell(flow, TELL_CONNECT);
 	return flow;
@@ -207,7 +207,7 @@ why_not(const struct guest *guest)
 {
 	if (guest_is_gone(guest))
 		return VSW_CTR_REFUSED_NOT_READY;
-	if (guest->n_flows >= guest->conf->max_conns)
+	if (guest->n_flows >= vsw_guest_word(&guest->conf->max_conns))
 		return VSW_CTR_REFUSED_LIMIT;
 	return -1;
 }
@@ -225,7 +225,7 @@ flow_from_host(struct guest *guest, struct vsw_msg *incoming)
 	}
 	vsw_conn_init_to_guest(&flow->conn, guest->conf->cid, incoming->port, VSW_CID_HOST,
 			       vsw_conn_table_far_port(&guest->conns, VSW_CID_HOST),
-			       guest->conf->buf_alloc);
+			       vsw_guest_word(&guest->conf->buf_alloc));
 	flow->far = incoming->stream;
 	flow->link = LINK_OPEN;
 	vsw_msg_free(incoming);

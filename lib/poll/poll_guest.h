@@ -41,7 +41,7 @@
 /* With more loans out than this, or more than this part of its ring, a guest's payload for
  * siblings is not held by them, but spilled at once: what slow siblings hold never keeps it from
  * talking to others. */
-#define LOANS_BEFORE_NO_HOLD(guest) ((guest)->conf->max_loans / 2)
+#define LOANS_BEFORE_NO_HOLD(guest) (vsw_guest_word(&(guest)->conf->max_loans) / 2)
 #define RING_FRACTION_HELD 2
 
 struct guest;
