@@ -120,6 +120,38 @@ tell_guest_stats(const char *params, struct rte_tel_data *data)
 	return 0;
 }
 
+static void
+add_time(struct rte_tel_data *data, const char *hist, const char *what, uint64_t value)
+{
+	char key[64];
+
+	snprintf(key, sizeof(key), "%s_%s", hist, what);
+	rte_tel_data_add_dict_u64(data, key, value);
+}
+
+static int
+tell_guest_times(const char *params, struct rte_tel_data *data)
+{
+	struct vsw_guest_info *guest;
+	int rc = guest_of(params, &guest);
+
+	if (rc != 0)
+		return rc;
+	rte_tel_data_start_dict(data);
+	for (int i = 0; i < VSW_N_HISTS; i++) {
+		const struct vsw_hist *h = &guest->hists.of[i];
+		const char *name = vsw_hist_name(i);
+
+		add_time(data, name, "count", vsw_hist_count(h));
+		add_time(data, name, "sum_us", h->sum_us);
+		add_time(data, name, "p50_us", vsw_hist_percentile(h, 50));
+		add_time(data, name, "p99_us", vsw_hist_percentile(h, 99));
+		add_time(data, name, "max_us", h->max_us);
+	}
+	free(guest);
+	return 0;
+}
+
 /*
  * Connections.
  */
@@ -262,6 +294,8 @@ static const struct {
 	{"/vsock/guest/info", tell_guest, "What a guest is. Parameter: its CID or name"},
 	{"/vsock/guest/stats", tell_guest_stats,
 	 "Counters of a guest, see counters.md. Parameter: its CID or name"},
+	{"/vsock/guest/times", tell_guest_times,
+	 "How long things took for a guest, see counters.md. Parameter: its CID or name"},
 	{"/vsock/conn/list", list_conns,
 	 "Ids of connections, up to 500. Parameters: CID (0: all guests), the id behind which to "
 	 "begin"},

@@ -117,19 +117,58 @@ json_of_counters(const struct vsw_counters *counters)
 	return object;
 }
 
+static json_t *
+json_of_hist(const struct vsw_hist *h)
+{
+	json_t *buckets = json_array();
+
+	for (unsigned int i = 0; i < VSW_HIST_N_BUCKETS; i++) {
+		uint64_t end = vsw_hist_from(i + 1);
+
+		if (h->bucket[i] == 0)
+			continue;
+		json_array_append_new(
+			buckets,
+			json_pack("{s:I, s:o, s:I}",                             /**/
+				  "from_us", (json_int_t)vsw_hist_from(i),       /**/
+				  "below_us", end == UINT64_MAX ? json_null() : json_integer((json_int_t)end),
+				  "count", (json_int_t)h->bucket[i]));
+	}
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:o}",                  /**/
+			 "count", (json_int_t)vsw_hist_count(h),            /**/
+			 "sum_us", (json_int_t)h->sum_us,                   /**/
+			 "p50_us", (json_int_t)vsw_hist_percentile(h, 50),  /**/
+			 "p99_us", (json_int_t)vsw_hist_percentile(h, 99),  /**/
+			 "max_us", (json_int_t)h->max_us,                   /**/
+			 "buckets", buckets);
+}
+
 json_t *
-json_of_guest(const struct vsw_guest_info *info, bool with_counters)
+json_of_hists(const struct vsw_hists *hists)
+{
+	json_t *object = json_object();
+
+	for (int i = 0; i < VSW_N_HISTS; i++)
+		json_object_set_new(object, vsw_hist_name(i), json_of_hist(&hists->of[i]));
+	return object;
+}
+
+json_t *
+json_of_guest(const struct vsw_guest_info *info, bool with_counters, bool with_hists)
 {
 	json_t *guest = json_of_spec(&info->spec);
 
 	json_object_set_new(guest, "status",
-			    json_pack("{s:s, s:I, s:I, s:b}",                     /**/
+			    json_pack("{s:s, s:I, s:I, s:I, s:b}",                /**/
 				      "state", vsw_guest_state_str(info->state),  /**/
 				      "connections", (json_int_t)info->n_conns,   /**/
+				      "loans_out", (json_int_t)info->n_loans,     /**/
 				      "poll_lcore", (json_int_t)info->poll_lcore, /**/
 				      "from_config", info->from_config));
 	if (with_counters)
 		json_object_set_new(guest, "counters", json_of_counters(&info->counters));
+	if (with_hists)
+		json_object_set_new(guest, "histograms", json_of_hists(&info->hists));
 	return guest;
 }
 

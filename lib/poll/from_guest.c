@@ -8,6 +8,8 @@
  * for its payload. Otherwise it and those behind it are put back in order and the guest's
  * ring fills up: back-pressure on this guest alone, nothing dropped.
  */
+#include <rte_cycles.h>
+
 #include "vsw_base.h"
 #include "vsw_iov.h"
 #include "poll_guest.h"
@@ -138,6 +140,16 @@ may_be_held(const struct guest *guest)
 	       guest->n_descs_out <= guest->from_guest.conf.size / RING_FRACTION_HELD;
 }
 
+/* One packet in VSW_HIST_SAMPLE is timed. @return the time, or 0. */
+static uint64_t
+time_if_due(struct guest *guest)
+{
+	if (guest->n_untimed-- > 0)
+		return 0;
+	guest->n_untimed = VSW_HIST_SAMPLE - 1;
+	return rte_rdtsc();
+}
+
 static void
 lend(struct flow *flow, const struct vsw_chain *chain, struct vsw_msg **msgs, unsigned int n_parts)
 {
@@ -156,6 +168,7 @@ lend(struct flow *flow, const struct vsw_chain *chain, struct vsw_msg **msgs, un
 	guest->n_descs_out += n_descs;
 	if (flow->sibling != NULL)
 		note_given(flow, n_parts, chain->len);
+	msgs[n_parts - 1]->since = time_if_due(guest);
 	for (unsigned int i = 0; i < n_parts; i++) {
 		struct vsw_msg *msg = msgs[i];
 

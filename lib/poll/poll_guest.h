@@ -17,6 +17,7 @@
 #include "vsw_base.h"
 #include "vsw_conn_table.h"
 #include "vsw_guest_conf.h"
+#include "vsw_hist.h"
 #include "vsw_loop.h"
 #include "vsw_rings.h"
 #include "vsw_route.h"
@@ -123,6 +124,8 @@ struct guest {
 	TAILQ_ENTRY(guest) entry; /* of poll->guests */
 	enum guest_state state;
 	struct vsw_counters counters;
+	struct vsw_hists hists;
+	uint32_t n_untimed; /* packets with payload until one is timed again */
 
 	/* Rings. */
 	struct vsw_mem mem;

@@ -25,6 +25,7 @@
 #include <rte_cycles.h>
 #include <rte_lcore.h>
 
+#include "vsw_clock.h"
 #include "vsw_iov.h"
 #include "poll_guest.h"
 
@@ -152,6 +153,7 @@ sibling_deliver(struct vsw_poll *poll, struct flow *flow)
 	struct vsw_iov_cursor src = {.iov = iov};
 	size_t len = vsw_iov_len(iov, n_segs);
 	uint32_t left, done = 0;
+	uint64_t since;
 
 	len = len < window.bytes ? len : window.bytes;
 	left = len < QUANTUM ? (uint32_t)len : QUANTUM;
@@ -178,6 +180,9 @@ sibling_deliver(struct vsw_poll *poll, struct flow *flow)
 	vsw_count(&guest->counters, VSW_CTR_TO_GUEST_BYTES, done);
 	flow->to_guest_bytes += done;
 	take(flow, done);
+	since = vsw_backlog_timed(&flow->backlog);
+	if (since != 0)
+		vsw_hist_add(&guest->hists.of[VSW_HIST_WAIT_FROM_SIBLING], vsw_us_since(since));
 	if (vsw_backlog_is_empty(&flow->backlog))
 		flow_act(flow, reach_end(flow));
 	else if (flow->far_is_done)
