@@ -36,23 +36,6 @@ malformed_of(json_t *guest)
 	return sum_of(guest, "pkt_") + sum_of(guest, "chain_") + sum_of(guest, "ring_");
 }
 
-/* Such as 870us, 1.2ms, 30s. */
-static const char *
-duration(long long us, char text[HUMAN_SIZE])
-{
-	static const char *const units[] = {"us", "ms", "s"};
-	double number = (double)us;
-	size_t unit = 0;
-
-	while (number >= 999.5 && unit + 1 < sizeof(units) / sizeof(units[0])) {
-		number /= 1000;
-		unit++;
-	}
-	snprintf(text, HUMAN_SIZE, unit > 0 && number < 9.95 ? "%.1f%s" : "%.0f%s", number,
-		 units[unit]);
-	return text;
-}
-
 /* A guest's histograms, or those of all together. */
 static void
 print_times(const struct args *args, const json_t *object)

@@ -98,6 +98,7 @@ tell_guest(const char *params, struct rte_tel_data *data)
 	rte_tel_data_add_dict_string(data, "name", guest->spec.name);
 	rte_tel_data_add_dict_string(data, "state", vsw_guest_state_str(guest->state));
 	rte_tel_data_add_dict_u64(data, "connections", guest->n_conns);
+	rte_tel_data_add_dict_u64(data, "loans_out", guest->n_loans);
 	rte_tel_data_add_dict_u64(data, "poll_lcore", guest->poll_lcore);
 	rte_tel_data_add_dict_string(data, "socket", guest->spec.socket);
 	rte_tel_data_add_dict_string(data, "uds_path", guest->spec.uds_path);
@@ -193,6 +194,11 @@ describe_conn(const struct vsw_conn_info *conn, struct rte_tel_data *data)
 	rte_tel_data_add_dict_u64(data, "age_ms", conn->age_ms);
 	rte_tel_data_add_dict_u64(data, "from_guest_bytes", conn->from_guest_bytes);
 	rte_tel_data_add_dict_u64(data, "to_guest_bytes", conn->to_guest_bytes);
+	rte_tel_data_add_dict_u64(data, "from_guest_packets", conn->from_guest_packets);
+	rte_tel_data_add_dict_u64(data, "to_guest_packets", conn->to_guest_packets);
+	rte_tel_data_add_dict_u64(data, "from_guest_stalls", conn->from_guest_stalls);
+	rte_tel_data_add_dict_u64(data, "to_guest_stalls", conn->to_guest_stalls);
+	rte_tel_data_add_dict_u64(data, "loans_out", conn->loans_out);
 }
 
 static int

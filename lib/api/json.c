@@ -430,20 +430,27 @@ json_to_spec(const json_t *object, struct vsw_guest_spec *spec, char error[VSW_E
 json_t *
 json_of_conn(const struct vsw_conn_info *conn)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:f, s:I, s:I, s:I, s:I, s:b, s:b}",
-			 "id", (json_int_t)conn->id,                             /**/
-			 "guest_cid", (json_int_t)conn->guest_cid,               /**/
-			 "guest_port", (json_int_t)conn->guest_port,             /**/
-			 "far_cid", (json_int_t)conn->far_cid,                   /**/
-			 "far_port", (json_int_t)conn->far_port,                 /**/
-			 "opened_by", conn->from_guest ? "guest" : "far",        /**/
-			 "state", conn->state,                                   /**/
-			 "age_s", (double)conn->age_ms / 1000,                   /**/
-			 "from_guest_bytes", (json_int_t)conn->from_guest_bytes, /**/
-			 "to_guest_bytes", (json_int_t)conn->to_guest_bytes,     /**/
-			 "guest_window", (json_int_t)conn->guest_window,         /**/
-			 "waiting_bytes", (json_int_t)conn->waiting_bytes,       /**/
-			 "guest_sends", conn->guest_sends,                       /**/
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I,"
+			 " s:I, s:I, s:I, s:b, s:b}",
+			 "id", (json_int_t)conn->id,                                 /**/
+			 "guest_cid", (json_int_t)conn->guest_cid,                   /**/
+			 "guest_port", (json_int_t)conn->guest_port,                 /**/
+			 "far_cid", (json_int_t)conn->far_cid,                       /**/
+			 "far_port", (json_int_t)conn->far_port,                     /**/
+			 "opened_by", conn->from_guest ? "guest" : "far",            /**/
+			 "state", conn->state,                                       /**/
+			 "age_s", (double)conn->age_ms / 1000,                       /**/
+			 "from_guest_bytes", (json_int_t)conn->from_guest_bytes,     /**/
+			 "to_guest_bytes", (json_int_t)conn->to_guest_bytes,         /**/
+			 "from_guest_packets", (json_int_t)conn->from_guest_packets, /**/
+			 "to_guest_packets", (json_int_t)conn->to_guest_packets,     /**/
+			 "from_guest_stalls", (json_int_t)conn->from_guest_stalls,   /**/
+			 "to_guest_stalls", (json_int_t)conn->to_guest_stalls,       /**/
+			 "loans_out", (json_int_t)conn->loans_out,                   /**/
+			 "guest_window", (json_int_t)conn->guest_window,             /**/
+			 "waiting_bytes", (json_int_t)conn->waiting_bytes,           /**/
+			 "far_waiting_bytes", (json_int_t)conn->far_waiting_bytes,   /**/
+			 "guest_sends", conn->guest_sends,                           /**/
 			 "guest_receives", conn->guest_receives);
 }
 

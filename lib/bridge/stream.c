@@ -167,6 +167,7 @@ spill_loans(struct vsw_stream *stream, bool force)
 		vsw_count(&account->counters, VSW_CTR_SPILLED_BYTES,
 			  stream->backlog.spill.len - before);
 		if (msg == NULL) { /* no memory: the stream cannot be kept whole */
+			vsw_count(&account->counters, VSW_CTR_RESET_NO_MEMORY, 1);
 			die(stream, ENOMEM);
 			return;
 		}

@@ -91,6 +91,7 @@ send_pending(struct vsw_poll *poll, struct flow *flow, uint32_t *actions)
 			return false;
 		vsw_conn_next_packet(&flow->conn, &pkt, &act);
 		fill_buffer(flow->guest, chain, &pkt);
+		flow->to_guest_packets++;
 		if (pkt.op == VSW_OP_RESPONSE)
 			note_connected(flow);
 		*actions |= act;
@@ -367,6 +368,7 @@ to_guest_on_filled(void *ctx, struct vsw_msg *msg)
 	adapt(flow, msg->n_chains, n_used);
 	vsw_count(&guest->counters, VSW_CTR_TO_GUEST_PACKETS, n_used);
 	vsw_count(&guest->counters, VSW_CTR_TO_GUEST_BYTES, len);
+	flow->to_guest_packets += n_used;
 	flow->to_guest_bytes += len;
 
 	if (msg->flags & (VSW_MSG_F_DRAINED | VSW_MSG_F_EOF))

@@ -28,10 +28,17 @@ telemetry has `/vsock/guest/stats,CID` and `/vsock/guest/times,CID`.
 TIMES = """\
 ## Times
 
-Histograms of microseconds; what exactly begins and ends each time is said in `vsw_hist.h`. Up to 4 us a bucket is 1 us
-wide, from there on a quarter of a power of two, up to 67 s; `/metrics` has the powers of two. Payload is a sample: the
-first of a guest's packets that carry some, then every 64th. What hosts send has no such time: it stays in the host's
-socket until the guest has room.
+Histograms of microseconds. Up to 4 us a bucket is 1 us wide, from there on a quarter of a power of two, up to 67 s;
+`/metrics` has the powers of two. What exactly is measured:
+
+- `connect_from_host`: from when the newline of the CONNECT line was read to when OK was written; of the guest that was
+  asked. `connect_from_guest` and `connect_to_sibling`: from when the REQUEST was taken off the guest's ring to when the
+  RESPONSE was put into a receive buffer; of the guest that asked. Only connections that succeed; others are counted.
+- `wait_to_host` and `wait_from_sibling`: payload, from when it was taken off the sender's ring to when its last byte was
+  taken by the host's socket, spilled meanwhile or not, or copied into the guest's receive buffers. A sample: the first of
+  a guest's packets with payload and every 64th after it, unless one of the same connection is being timed. What is
+  dropped has no time, nor has what waits in the guest's own ring, nor what hosts send: it stays in the host's socket
+  until the guest has room.
 
 | histogram | measures |
 |---|---|
