@@ -135,7 +135,7 @@ struct vsw_request {
 	/** What the guest is now, or -ESTALE; NULL: whatever it is. Kept until the answer. */
 	const struct vsw_guest_spec *expected;
 	const struct vsw_conf *conf; /**< kept by reference until the answer */
-	bool with_hists; /**< of LIST_GUESTS: they are 4 KiB for each guest */
+	bool with_hists;             /**< of LIST_GUESTS: they are 4 KiB for each guest */
 	struct vsw_conn_query query;
 	uint64_t conn_id;
 	char log_pattern[128]; /**< of log types, as EAL's --log-level: "vsw.*" */
