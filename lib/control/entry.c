@@ -40,6 +40,7 @@
 #define VSW_LOGTYPE vsw_log_control
 #include "vsw_base.h"
 #include "vsw_log.h"
+#include "vsw_number.h"
 #include "control_priv.h"
 
 extern int vsw_log_control;
@@ -308,11 +309,10 @@ entry_by_cid(struct vsw_control *control, uint32_t cid)
 struct entry *
 entry_by_who(struct vsw_control *control, const char *who)
 {
-	char *end;
-	unsigned long long cid = strtoull(who, &end, 10);
+	uint32_t cid;
 
-	if (who[0] >= '0' && who[0] <= '9' && *end == '\0')
-		return cid <= UINT32_MAX ? entry_by_cid(control, (uint32_t)cid) : NULL;
+	if (vsw_number_read_u32(who, 0, UINT32_MAX, &cid))
+		return entry_by_cid(control, cid);
 	for (unsigned int i = 0; i < VSW_GUESTS_MAX; i++) {
 		if (control->entry[i] != NULL && strcmp(control->entry[i]->spec.name, who) == 0)
 			return control->entry[i];
@@ -452,10 +452,13 @@ advance_down(struct entry *entry)
 		step(entry, entry->conf.bridge_loop, VSW_MSG_BARRIER);
 	} else if (entry->is_attached) {
 		entry->poll_counters = NULL;
+		entry->poll_hists = NULL;
 		entry->n_conns = NULL;
+		entry->n_loans = NULL;
 		step(entry, entry->conf.poll_loop, VSW_MSG_DETACH);
 	} else if (entry->has_account) {
 		entry->bridge_counters = NULL;
+		entry->bridge_hists = NULL;
 		step(entry, entry->conf.bridge_loop, VSW_MSG_CLOSE_ACCOUNT);
 	} else {
 		alter_on_gone(entry);
@@ -537,6 +540,7 @@ on_account_open(void *ctx, struct vsw_msg *msg)
 	entry->is_awaiting = false;
 	entry->has_account = msg->result == 0;
 	entry->bridge_counters = msg->counters;
+	entry->bridge_hists = msg->hists;
 	if (msg->result != 0)
 		fail(entry, "it", msg->result);
 	vsw_msg_free(msg);
@@ -551,7 +555,9 @@ on_attached(void *ctx, struct vsw_msg *msg)
 	entry->is_awaiting = false;
 	entry->is_attached = msg->result == 0;
 	entry->poll_counters = msg->counters;
+	entry->poll_hists = msg->hists;
 	entry->n_conns = msg->n_conns;
+	entry->n_loans = msg->n_loans;
 	if (msg->result != 0)
 		fail(entry, "it", msg->result);
 	vsw_msg_free(msg);
