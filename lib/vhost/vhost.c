@@ -715,12 +715,18 @@ vsw_vhost_create(void)
 }
 
 void
+vsw_vhost_stop(struct vsw_loop *own)
+{
+	vsw_loop_stop(vhost_loop);
+	while (pthread_tryjoin_np(thread, NULL) == EBUSY) {
+		if (vsw_loop_turn(own) == 0)
+			usleep(100);
+	}
+}
+
+void
 vsw_vhost_destroy(void)
 {
-	if (vhost_loop == NULL)
-		return;
-	vsw_loop_stop(vhost_loop);
-	pthread_join(thread, NULL);
 	vsw_loop_destroy(vhost_loop);
 	vhost_loop = NULL;
 }

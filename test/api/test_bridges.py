@@ -5,7 +5,7 @@ all are waited for at the end."""
 
 import unittest
 
-from daemon import Daemon, end, wait_for
+from daemon import Daemon, WAIT, end, wait_for
 
 CONFIG = """
 eal: [--lcores, '(0-3)@(0,1)']
@@ -121,6 +121,7 @@ class Bridges(unittest.TestCase):
                 got += len(data)
             self.assertGreaterEqual(got, wanted[cid])
             sock.close()
+        self.assertEqual(0, self.d.process.wait(WAIT))  # a second signal would end it at once
         self.d.close()
         self.d = None
 
