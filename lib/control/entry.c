@@ -40,6 +40,7 @@
 #define VSW_LOGTYPE vsw_log_control
 #include "vsw_base.h"
 #include "vsw_log.h"
+#include "vsw_trace.h"
 #include "control_priv.h"
 
 extern int vsw_log_control;
@@ -143,6 +144,7 @@ on_routed(void *ctx, struct vsw_msg *msg)
 	vsw_routes_destroy(control->old_routes);
 	control->old_routes = NULL;
 	control->routed = control->published;
+	vsw_trace_routes_changed(control->routed);
 	if (control->routes_are_old)
 		routes_renew(control);
 	entry_advance_all(control);
@@ -669,7 +671,15 @@ on_account_closed(void *ctx, struct vsw_msg *msg)
 static void
 on_vmm(void *ctx, struct vsw_msg *msg)
 {
-	entry_of(ctx, msg)->vmm = (enum vsw_vmm)msg->port;
+	static const char *const text[] = {
+		[VSW_VMM_NONE] = "none",
+		[VSW_VMM_CONNECTED] = "connected",
+		[VSW_VMM_RUNNING] = "running",
+	};
+	struct entry *entry = entry_of(ctx, msg);
+
+	entry->vmm = (enum vsw_vmm)msg->port;
+	vsw_trace_guest_vmm(entry->spec.cid, text[entry->vmm]);
 	vsw_msg_free(msg);
 }
 

@@ -15,6 +15,7 @@
 #include "vsw_capture.h"
 #include "vsw_backlog.h"
 #include "vsw_base.h"
+#include "vsw_conn_info.h"
 #include "vsw_conn_table.h"
 #include "vsw_guest_conf.h"
 #include "vsw_hist.h"
@@ -22,6 +23,7 @@
 #include "vsw_rings.h"
 #include "vsw_route.h"
 #include "vsw_stats.h"
+#include "vsw_trace.h"
 #include "vsw_virtq.h"
 
 /*
@@ -216,6 +218,9 @@ void guest_detach(struct guest *guest, struct vsw_msg *detach);
 /* What is under way, a stop, a drain or a detach, may be complete: find out. After a detach the
  * guest is gone. */
 void guest_progress(struct guest *guest);
+/* A connection that cannot begin. */
+void guest_turn_away(struct guest *guest, enum vsw_counter why, uint32_t port,
+			  uint32_t far_cid);
 /* Queue a RST; there is room (reset_room()). */
 void guest_queue_reset(struct guest *guest, const struct vsw_pkt *rst);
 /* Take back those that answer packets older than this REQUEST. */
@@ -237,6 +242,13 @@ static inline unsigned int
 guest_reset_room(const struct guest *guest)
 {
 	return RESETS_MAX - guest->n_resets;
+}
+
+/* As operators know it, see vsw_conn_info.h. */
+static inline uint64_t
+flow_id(const struct flow *flow)
+{
+	return vsw_conn_id(flow->guest->conf->id, flow->serial);
 }
 
 /* flow.c: a connection, its timers, its place in the schedule */
