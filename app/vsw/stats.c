@@ -228,7 +228,7 @@ share(const json_t *old, const json_t *new, const char *part)
 static void
 print_lcores(const struct look *old, const struct look *new)
 {
-	static const char *const titles[] = {">LCORE",  "ROLES",     ">GUESTS",
+	static const char *const titles[] = {">LCORE",  "ROLES",     ">POLLED", ">BRIDGED",
 					     ">BUSY %", ">SLEEPS/s", NULL};
 	double seconds = new->time - old->time;
 	struct table table;
@@ -249,6 +249,7 @@ print_lcores(const struct look *old, const struct look *new)
 		table_add(&table, "%lld", number_at(lcore, "lcore"));
 		table_add(&table, "%s", roles);
 		table_add(&table, "%lld", number_at(lcore, "guests"));
+		table_add(&table, "%lld", number_at(lcore, "bridged_guests"));
 		table_add(&table, "%.1f", share(before, lcore, "busy_cycles"));
 		table_add(&table, "%s",
 			  human((double)(number_at(lcore, "sleeps") - number_at(before, "sleeps")) /

@@ -100,6 +100,7 @@ tell_guest(const char *params, struct rte_tel_data *data)
 	rte_tel_data_add_dict_u64(data, "connections", guest->n_conns);
 	rte_tel_data_add_dict_u64(data, "loans_out", guest->n_loans);
 	rte_tel_data_add_dict_u64(data, "poll_lcore", guest->poll_lcore);
+	rte_tel_data_add_dict_u64(data, "bridge_lcore", guest->bridge_lcore);
 	rte_tel_data_add_dict_string(data, "socket", guest->spec.socket);
 	rte_tel_data_add_dict_string(data, "uds_path", guest->spec.uds_path);
 	free(guest);
@@ -265,6 +266,18 @@ guests_at(const struct vsw_lcore_info *lcore)
 	return lcore->n_guests;
 }
 
+static uint64_t
+bridged_at(const struct vsw_lcore_info *lcore)
+{
+	return lcore->n_bridged;
+}
+
+static uint64_t
+messages_of(const struct vsw_lcore_info *lcore)
+{
+	return lcore->stats.n_messages;
+}
+
 static int
 tell_lcores(const char *params, struct rte_tel_data *data)
 {
@@ -283,6 +296,10 @@ tell_lcores(const char *params, struct rte_tel_data *data)
 		rc = add_numbers(data, "busy_cycles", lcores, n, busy_of);
 	if (rc == 0)
 		rc = add_numbers(data, "guests", lcores, n, guests_at);
+	if (rc == 0)
+		rc = add_numbers(data, "bridged_guests", lcores, n, bridged_at);
+	if (rc == 0)
+		rc = add_numbers(data, "messages", lcores, n, messages_of);
 	free(lcores);
 	return rc;
 }

@@ -27,8 +27,8 @@ tell_guests(struct exchange *x)
 	json_t *list = json_array();
 
 	for (unsigned int i = 0; i < x->req.n_guests; i++)
-		json_array_append_new(list, json_of_guest(&x->req.guests[i], with_counters,
-							  x->req.with_hists));
+		json_array_append_new(
+			list, json_of_guest(&x->req.guests[i], with_counters, x->req.with_hists));
 	exchange_answer_json(x, MHD_HTTP_OK, json_pack("{s:o}", "guests", list));
 }
 
@@ -197,9 +197,9 @@ tell_stats(struct exchange *x)
 		vsw_hists_add(&hists, &x->req.guests[i].hists);
 	}
 	exchange_answer_json(x, MHD_HTTP_OK,
-			     json_pack("{s:I, s:o, s:o}",                         /**/
-				       "guests", (json_int_t)x->req.n_guests,     /**/
-				       "counters", json_of_counters(&counters),   /**/
+			     json_pack("{s:I, s:o, s:o}",                       /**/
+				       "guests", (json_int_t)x->req.n_guests,   /**/
+				       "counters", json_of_counters(&counters), /**/
 				       "histograms", json_of_hists(&hists)));
 }
 

@@ -94,8 +94,7 @@ tell_guests(FILE *f, const struct vsw_request *req)
 				req->guests[i].n_conns);
 	family(f, "vsw_guest_loans_out", "gauge", "payload lent to hosts and siblings now");
 	for (unsigned int i = 0; i < req->n_guests; i++)
-		sample_of_guest(f, "vsw_guest_loans_out", &req->guests[i],
-				req->guests[i].n_loans);
+		sample_of_guest(f, "vsw_guest_loans_out", &req->guests[i], req->guests[i].n_loans);
 	family(f, "vsw_guest_attached", "gauge", "1: a VMM is connected");
 	for (unsigned int i = 0; i < req->n_guests; i++)
 		sample_of_guest(f, "vsw_guest_attached", &req->guests[i],
@@ -112,7 +111,9 @@ enum lcore_value {
 	LCORE_ALL,
 	LCORE_TURNS,
 	LCORE_SLEEPS,
+	LCORE_MESSAGES,
 	LCORE_GUESTS,
+	LCORE_BRIDGED,
 };
 
 static uint64_t
@@ -127,6 +128,10 @@ lcore_value(const struct vsw_lcore_info *lcore, enum lcore_value value)
 		return lcore->stats.n_turns;
 	case LCORE_SLEEPS:
 		return lcore->stats.n_sleeps;
+	case LCORE_MESSAGES:
+		return lcore->stats.n_messages;
+	case LCORE_BRIDGED:
+		return lcore->n_bridged;
 	default:
 		return lcore->n_guests;
 	}
@@ -145,7 +150,11 @@ tell_lcores(FILE *f, const struct vsw_request *req)
 		 "TSC cycles since the lcore began to run, sleep included"},
 		{LCORE_TURNS, "vsw_lcore_turns", "counter", "_total", "turns of the loop"},
 		{LCORE_SLEEPS, "vsw_lcore_sleeps", "counter", "_total", "times it went to sleep"},
+		{LCORE_MESSAGES, "vsw_lcore_messages", "counter", "_total",
+		 "messages that it received from lcores, itself included"},
 		{LCORE_GUESTS, "vsw_lcore_guests", "gauge", "", "guests that are polled here"},
+		{LCORE_BRIDGED, "vsw_lcore_bridged_guests", "gauge", "",
+		 "guests whose host connections are bridged here"},
 	};
 
 	for (size_t i = 0; i < VSW_ARRAY_SIZE(families); i++) {

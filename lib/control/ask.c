@@ -60,6 +60,7 @@ describe(const struct entry *entry, bool with_hists, struct vsw_guest_info *info
 	info->state = state_of(entry);
 	info->from_config = entry->from_config;
 	info->poll_lcore = vsw_loop_lcore(entry->conf.poll_loop);
+	info->bridge_lcore = vsw_loop_lcore(entry->conf.bridge_loop);
 	info->n_conns = n_conns_of(entry);
 	info->n_loans = n_loans_of(entry);
 	info->counters = entry->counters;
@@ -112,31 +113,34 @@ list_guests(struct vsw_control *control, struct vsw_request *req)
  */
 
 static void
+describe_lcore(const struct vsw_control *control, unsigned int lcore, struct vsw_lcore_info *info)
+{
+	const struct vsw_loop *loop = control->loops[lcore];
+
+	*info = (struct vsw_lcore_info){
+		.lcore = lcore,
+		.is_control = loop == control->loop,
+		.is_bridge = control->layout.bridge.has[lcore],
+		.is_poll = control->layout.poll.has[lcore],
+		.n_guests = place_n_polled(control, loop),
+		.n_bridged = place_n_bridged(control, loop),
+	};
+	vsw_loop_stats_get(loop, &info->stats);
+}
+
+static void
 list_lcores(struct vsw_control *control, struct vsw_request *req)
 {
-	bool is_alone = control->n_poll == 1 && control->poll[0] == control->loop;
-	unsigned int n = control->n_poll + !is_alone;
-
-	req->lcores = calloc(n, sizeof(req->lcores[0]));
+	req->lcores = calloc(RTE_MAX_LCORE, sizeof(req->lcores[0]));
 	if (req->lcores == NULL) {
 		request_fail(req, -ENOMEM, "out of memory");
 		return;
 	}
-	for (unsigned int i = 0; i < n; i++) {
-		struct vsw_lcore_info *info = &req->lcores[i];
-		bool is_poll = is_alone || i > 0;
-		const struct vsw_loop *loop =
-			is_poll ? control->poll[is_alone ? 0 : i - 1] : control->loop;
-
-		info->lcore = vsw_loop_lcore(loop);
-		info->is_control = loop == control->loop;
-		info->is_poll = is_poll;
-		for (unsigned int k = 0; k < VSW_GUESTS_MAX; k++)
-			info->n_guests += control->entry[k] != NULL &&
-					  control->entry[k]->conf.poll_loop == loop;
-		vsw_loop_stats_get(loop, &info->stats);
+	req->n_lcores = 0;
+	for (unsigned int lcore = 0; lcore < RTE_MAX_LCORE; lcore++) {
+		if (control->loops[lcore] != NULL)
+			describe_lcore(control, lcore, &req->lcores[req->n_lcores++]);
 	}
-	req->n_lcores = n;
 }
 
 static void

@@ -225,7 +225,7 @@ flow_from_host(struct guest *guest, struct vsw_msg *incoming)
 
 	if (flow == NULL) {
 		guest_turn_away(guest, refused < 0 ? VSW_CTR_REFUSED_LIMIT : refused,
-				     incoming->port, VSW_CID_HOST);
+				incoming->port, VSW_CID_HOST);
 		vsw_msg_reply(guest->conf->bridge_loop, incoming, VSW_MSG_CLOSE);
 		return;
 	}

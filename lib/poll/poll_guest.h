@@ -219,8 +219,7 @@ void guest_detach(struct guest *guest, struct vsw_msg *detach);
  * guest is gone. */
 void guest_progress(struct guest *guest);
 /* A connection that cannot begin. */
-void guest_turn_away(struct guest *guest, enum vsw_counter why, uint32_t port,
-			  uint32_t far_cid);
+void guest_turn_away(struct guest *guest, enum vsw_counter why, uint32_t port, uint32_t far_cid);
 /* Queue a RST; there is room (reset_room()). */
 void guest_queue_reset(struct guest *guest, const struct vsw_pkt *rst);
 /* Take back those that answer packets older than this REQUEST. */

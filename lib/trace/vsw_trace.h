@@ -15,6 +15,8 @@
 
 #include <rte_trace_point.h>
 
+/* clang-format off */
+
 /* Guests: of the control role. */
 
 /* Its sockets listen. */

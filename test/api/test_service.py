@@ -34,8 +34,8 @@ class Systemd(unittest.TestCase):
         self.sock.bind(path)
         os.environ.update(NOTIFY_SOCKET=path, WATCHDOG_USEC="1500000")
         try:
-            self.d = Daemon(config="vms: [{guest_cid: 3, socket: $/s, uds_path: $/u}]\n",
-                            eal=("-l0,1",))
+            self.d = Daemon("--bridge-lcores=2", eal=("--lcores=(0-2)@(0,1)",),
+                            config="vms: [{guest_cid: 3, socket: $/s, uds_path: $/u}]\n")
         finally:
             del os.environ["NOTIFY_SOCKET"], os.environ["WATCHDOG_USEC"]
 
@@ -78,7 +78,7 @@ class Systemd(unittest.TestCase):
         return False
 
     def test_the_watchdog_goes_hungry_when_one_lcore_stands_still(self):
-        for name in ("worker-1", "vswd"):
+        for name in ("worker-1", "worker-2", "vswd"):
             with self.subTest(thread=name):
                 self.assertTrue(self.is_fed(WAIT))
                 tid = self.thread(name)
