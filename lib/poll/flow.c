@@ -314,6 +314,26 @@ trace_end(const struct flow *flow)
 	}
 }
 
+/* These two are kept out of flow_act(), which runs twice for each packet. */
+
+static __rte_noinline void
+note_accepted(struct flow *flow)
+{
+	vsw_count(&flow->guest->counters,
+		  flow->sibling != NULL ? VSW_CTR_CONNS_FROM_SIBLING : VSW_CTR_CONNS_FROM_HOST, 1);
+	vsw_trace_conn_established(flow_id(flow));
+}
+
+static __rte_noinline void
+finish(struct flow *flow)
+{
+	disarm_probe(flow);
+	count_end(flow);
+	trace_end(flow);
+	if (flow->sibling != NULL)
+		sibling_drop_backlog(flow);
+}
+
 static void
 act_on_timers(struct flow *flow, uint32_t actions)
 {
@@ -333,23 +353,13 @@ flow_act(struct flow *flow, uint32_t actions)
 {
 	if (actions & VSW_CONN_ACT_UNEXPECTED)
 		vsw_count(&flow->guest->counters, VSW_CTR_PKT_UNEXPECTED, 1);
-	if (actions & VSW_CONN_ACT_ACCEPT) {
-		vsw_count(&flow->guest->counters,
-			  flow->sibling != NULL ? VSW_CTR_CONNS_FROM_SIBLING
-						: VSW_CTR_CONNS_FROM_HOST,
-			  1);
-		vsw_trace_conn_established(flow_id(flow));
-	}
+	if (actions & VSW_CONN_ACT_ACCEPT)
+		note_accepted(flow);
 	if ((actions & ACT_TELL) || flow->untold != 0)
 		far_tell(flow, actions & ACT_TELL);
 	act_on_timers(flow, actions);
-	if (actions & VSW_CONN_ACT_REMOVE) {
-		disarm_probe(flow);
-		count_end(flow);
-		trace_end(flow);
-		if (flow->sibling != NULL)
-			sibling_drop_backlog(flow);
-	}
+	if (actions & VSW_CONN_ACT_REMOVE)
+		finish(flow);
 	flow_schedule(flow);
 	settle(flow);
 }

@@ -36,6 +36,12 @@ guest_create(struct vsw_poll *poll, const struct vsw_guest_conf *conf)
 	guest->conf = conf;
 	guest->poll = poll;
 	guest->recv_room = LINUX_RECV_ROOM;
+	guest->tally = (struct vsw_tally){
+		.counters = &guest->counters,
+		.hists = &guest->hists,
+		.n_conns = &guest->n_flows,
+		.n_loans = &guest->n_parts_out,
+	};
 	rte_timer_init(&guest->stuck);
 	TAILQ_INIT(&guest->flows);
 	TAILQ_INIT(&guest->ready);

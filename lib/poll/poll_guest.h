@@ -130,8 +130,6 @@ struct guest {
 	TAILQ_ENTRY(guest) entry; /* of poll->guests */
 	enum guest_state state;
 	struct vsw_counters counters;
-	struct vsw_hists hists;
-	uint32_t n_untimed; /* packets with payload until one is timed again */
 
 	/* Rings. */
 	struct vsw_mem mem;
@@ -164,6 +162,7 @@ struct guest {
 	uint16_t n_parts_out; /* WRITE and PEER_DATA messages */
 	uint32_t n_descs_out; /* of all loans */
 	uint16_t n_reads_out; /* READ messages */
+	uint32_t n_untimed;   /* packets with payload until one is timed again */
 	uint32_t recv_room;   /* payload that its last receive buffer had room for */
 
 	/* What siblings have not taken of all its flows; bounded by the spill budget. */
@@ -179,6 +178,9 @@ struct guest {
 	struct vsw_msg *draining;  /* the DRAIN */
 	struct vsw_msg *detaching; /* the DETACH */
 	bool drained;              /* no new connections */
+
+	struct vsw_hists hists;
+	struct vsw_tally tally;
 };
 
 /* The role. */
