@@ -157,9 +157,8 @@ runtime_dir_give(const struct privilege *user, char why[VSW_WHY_SIZE])
 	if (dir == NULL)
 		return fail(why, path);
 	while (rc == 0 && (ent = readdir(dir)) != NULL) {
-		if (strcmp(ent->d_name, "..") != 0 &&
-		    fchownat(dirfd(dir), ent->d_name, user->uid, user->gid, AT_SYMLINK_NOFOLLOW) !=
-			    0)
+		if (strcmp(ent->d_name, "..") != 0 && fchownat(dirfd(dir), ent->d_name, user->uid,
+							       user->gid, AT_SYMLINK_NOFOLLOW) != 0)
 			rc = fail(why, path);
 	}
 	closedir(dir);

@@ -96,6 +96,7 @@ tell_guest(const char *params, struct rte_tel_data *data)
 	rte_tel_data_add_dict_string(data, "name", guest->spec.name);
 	rte_tel_data_add_dict_string(data, "state", vsw_guest_state_str(guest->state));
 	rte_tel_data_add_dict_uint(data, "connections", guest->n_conns);
+	rte_tel_data_add_dict_uint(data, "loans_out", guest->n_loans);
 	rte_tel_data_add_dict_uint(data, "poll_lcore", guest->poll_lcore);
 	rte_tel_data_add_dict_uint(data, "bridge_lcore", guest->bridge_lcore);
 	rte_tel_data_add_dict_string(data, "socket", guest->spec.socket);
@@ -115,6 +116,38 @@ tell_guest_stats(const char *params, struct rte_tel_data *data)
 	rte_tel_data_start_dict(data);
 	for (int i = 0; i < VSW_N_COUNTERS; i++)
 		rte_tel_data_add_dict_uint(data, vsw_counter_name(i), guest->counters.value[i]);
+	free(guest);
+	return 0;
+}
+
+static void
+add_time(struct rte_tel_data *data, const char *hist, const char *what, uint64_t value)
+{
+	char key[64];
+
+	snprintf(key, sizeof(key), "%s_%s", hist, what);
+	rte_tel_data_add_dict_uint(data, key, value);
+}
+
+static int
+tell_guest_times(const char *params, struct rte_tel_data *data)
+{
+	struct vsw_guest_info *guest;
+	int rc = guest_of(params, &guest);
+
+	if (rc != 0)
+		return rc;
+	rte_tel_data_start_dict(data);
+	for (int i = 0; i < VSW_N_HISTS; i++) {
+		const struct vsw_hist *h = &guest->hists.of[i];
+		const char *name = vsw_hist_name(i);
+
+		add_time(data, name, "count", vsw_hist_count(h));
+		add_time(data, name, "sum_us", h->sum_us);
+		add_time(data, name, "p50_us", vsw_hist_percentile(h, 50));
+		add_time(data, name, "p99_us", vsw_hist_percentile(h, 99));
+		add_time(data, name, "max_us", h->max_us);
+	}
 	free(guest);
 	return 0;
 }
@@ -160,6 +193,11 @@ describe_conn(const struct vsw_conn_info *conn, struct rte_tel_data *data)
 	rte_tel_data_add_dict_uint(data, "age_ms", conn->age_ms);
 	rte_tel_data_add_dict_uint(data, "from_guest_bytes", conn->from_guest_bytes);
 	rte_tel_data_add_dict_uint(data, "to_guest_bytes", conn->to_guest_bytes);
+	rte_tel_data_add_dict_uint(data, "from_guest_packets", conn->from_guest_packets);
+	rte_tel_data_add_dict_uint(data, "to_guest_packets", conn->to_guest_packets);
+	rte_tel_data_add_dict_uint(data, "from_guest_stalls", conn->from_guest_stalls);
+	rte_tel_data_add_dict_uint(data, "to_guest_stalls", conn->to_guest_stalls);
+	rte_tel_data_add_dict_uint(data, "loans_out", conn->loans_out);
 }
 
 static int
@@ -277,6 +315,8 @@ static const struct {
 	{"/vsock/guest/info", tell_guest, "What a guest is. Parameter: its CID or name"},
 	{"/vsock/guest/stats", tell_guest_stats,
 	 "Counters of a guest, see counters.md. Parameter: its CID or name"},
+	{"/vsock/guest/times", tell_guest_times,
+	 "How long things took for a guest, see counters.md. Parameter: its CID or name"},
 	{"/vsock/conn/list", list_conns,
 	 "Ids of connections, up to 500. Parameters: CID (0: all guests), the id behind which to "
 	 "begin"},

@@ -45,6 +45,7 @@
 #include "vsw_conf.h"
 #include "vsw_conn_info.h"
 #include "vsw_guest_spec.h"
+#include "vsw_hist.h"
 #include "vsw_layout.h"
 #include "vsw_loop.h"
 #include "vsw_stats.h"
@@ -83,7 +84,9 @@ struct vsw_guest_info {
 	uint32_t poll_lcore;          /**< where it is polled */
 	uint32_t bridge_lcore;        /**< where its host connections are bridged */
 	uint32_t n_conns;             /**< connections now */
+	uint32_t n_loans;             /**< messages with its payload that have not come back */
 	struct vsw_counters counters; /**< all owners' counters summed, since it was added */
+	struct vsw_hists hists;       /**< the same of its histograms, if with_hists was asked */
 };
 
 /** An lcore and its loop. */
@@ -116,7 +119,7 @@ enum vsw_request_verb {
 	VSW_REQUEST_REMOVE_GUEST,  /**< who */
 	VSW_REQUEST_CHANGE_GUEST,  /**< who, spec, expected */
 	VSW_REQUEST_APPLY,         /**< conf: see vsw_control_reload() */
-	VSW_REQUEST_LIST_GUESTS,   /**< who, or "": all. Gives guests, n_guests */
+	VSW_REQUEST_LIST_GUESTS,   /**< who, or "": all; with_hists. Gives guests, n_guests */
 	VSW_REQUEST_LIST_CONNS,    /**< query. Gives page */
 	VSW_REQUEST_CLOSE_CONN,    /**< conn_id */
 	VSW_REQUEST_LIST_LCORES,   /**< gives lcores, n_lcores */
@@ -132,6 +135,7 @@ struct vsw_request {
 	/** What the guest is now, or -ESTALE; NULL: whatever it is. Kept until the answer. */
 	const struct vsw_guest_spec *expected;
 	const struct vsw_conf *conf; /**< kept by reference until the answer */
+	bool with_hists;             /**< of LIST_GUESTS: they are 4 KiB for each guest */
 	struct vsw_conn_query query;
 	uint64_t conn_id;
 	char log_pattern[128]; /**< of log types, as EAL's --log-level: "vsw.*" */
@@ -204,7 +208,8 @@ int vsw_control_change_guest(struct vsw_control *control, const char *who,
  */
 int vsw_control_reload(struct vsw_control *control, char error[VSW_ERROR_SIZE]);
 
-/** All guests, by CID, or the one that @p who names (NULL: all). @param guests out: to free(). */
+/** All guests, by CID, or the one that @p who names (NULL: all), then with its histograms. @param
+ * guests out: to free(). */
 int vsw_control_list_guests(struct vsw_control *control, const char *who,
 			    struct vsw_guest_info **guests, unsigned int *n,
 			    char error[VSW_ERROR_SIZE]);
