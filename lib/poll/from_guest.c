@@ -25,6 +25,8 @@ refuse(struct guest *guest, const struct vsw_pkt *pkt, enum vsw_counter why)
 	if (!vsw_conn_refuse(pkt, &rst))
 		return;
 	vsw_count(&guest->counters, why, 1);
+	vsw_trace_packet_refused(pkt->src_cid, pkt->src_port, pkt->dst_cid, pkt->dst_port,
+				 vsw_counter_name(why));
 	guest_queue_reset(guest, &rst);
 }
 

@@ -241,7 +241,7 @@ sibling_on_connect(void *ctx, struct vsw_msg *msg)
 	msg->result = -ECONNREFUSED;
 	if (refused >= 0) {
 		if (guest != NULL)
-			vsw_count(&guest->counters, refused, 1);
+			guest_turn_away(guest, refused, msg->port, msg->peer->cid);
 	} else if (free_pair(guest, msg)) {
 		flow_from_sibling(guest, msg);
 	}

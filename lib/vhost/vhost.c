@@ -662,11 +662,13 @@ thread_main(void *arg)
 	/* The loop needs an lcore id of its own for timers and the message cache. */
 	ok = rte_thread_register() == 0;
 	start->error = ok ? 0 : rte_errno;
+	/* The library makes its thread and its epoll set with the first listener. */
+	if (ok)
+		hang_bell();
 	sem_post(&start->done);
 	if (ok) {
 		rte_timer_reset_sync(&lost_timer, rte_get_timer_hz() / 1000 * LOST_CHECK_MS,
 				     PERIODICAL, rte_lcore_id(), on_lost_timer, NULL);
-		hang_bell();
 		vsw_loop_run(vhost_loop);
 		take_down_bell();
 		rte_timer_stop_sync(&lost_timer);
