@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <yaml.h>
 
@@ -354,9 +355,13 @@ fail_to_parse(struct reader *r, const yaml_parser_t *parser)
 			 r->conf->file, parser->problem_offset, parser->problem);
 		return -EINVAL;
 	}
-	return fail(r, &parser->problem_mark, "this is not YAML: %s%s%s", parser->problem,
+	return fail(r, &parser->problem_mark, "this is not YAML: %s%s%s%s", parser->problem,
 		    parser->context != NULL ? ", " : "",
-		    parser->context != NULL ? parser->context : "");
+		    parser->context != NULL ? parser->context : "",
+		    strstr(parser->problem, "cannot start any token") != NULL
+			    ? "; lines are indented by blanks, never by tabs, and text that begins "
+			      "with @ or ` is quoted"
+			    : "");
 }
 
 /* @return 0 when nothing follows. */
@@ -404,6 +409,7 @@ int
 vsw_conf_read_file(struct vsw_conf *conf, const char *path, char error[VSW_CONF_ERROR_SIZE])
 {
 	struct reader r = {.conf = conf, .error = error};
+	struct stat st;
 	FILE *file;
 	int rc;
 
@@ -411,7 +417,13 @@ vsw_conf_read_file(struct vsw_conf *conf, const char *path, char error[VSW_CONF_
 		snprintf(error, VSW_CONF_ERROR_SIZE, "%.64s...: the path is too long", path);
 		return -ENAMETOOLONG;
 	}
+	/* A folder can be opened, but not read. */
 	file = fopen(path, "re");
+	if (file != NULL && fstat(fileno(file), &st) == 0 && S_ISDIR(st.st_mode)) {
+		fclose(file);
+		file = NULL;
+		errno = EISDIR;
+	}
 	if (file == NULL) {
 		rc = -errno;
 		snprintf(error, VSW_CONF_ERROR_SIZE, "%.1024s: it cannot be read: %s", path,

@@ -487,6 +487,12 @@ alter_next(struct vsw_control *control)
 	}
 }
 
+static void
+on_start(struct rte_timer *timer, void *arg)
+{
+	alter_check_end(arg);
+}
+
 void
 alter_start(struct vsw_control *control, const struct vsw_conf *conf)
 {
@@ -503,7 +509,9 @@ alter_start(struct vsw_control *control, const struct vsw_conf *conf)
 			alter->coming[i].from_config = conf->file[0] != '\0';
 		}
 	}
-	alter_check_end(control);
+	/* Not before the loop runs, and all else that vswd makes is there. */
+	rte_timer_reset_sync(&control->start_timer, 0, SINGLE, rte_get_main_lcore(), on_start,
+			     control);
 }
 
 void

@@ -101,6 +101,7 @@ struct vsw_control {
 	int exit_status;
 	bool is_ready;
 	unsigned int n_unquiet; /* bridges that still flush */
+	struct rte_timer start_timer;
 	struct rte_timer phase_timer;
 	struct rte_timer retry_timer; /* a step found no memory */
 

@@ -189,6 +189,16 @@ class Guests(unittest.TestCase):
         self.assertEqual([], lost)
 
 
+class Start(unittest.TestCase):
+    @unittest.skipUnless(os.geteuid() == 0, "only root may become somebody else")
+    def test_without_guests_the_socket_is_the_users_too(self):
+        d = Daemon("--user=65534:65534")
+        os.chmod(d.folder, 0o777)
+        self.assertEqual(65534, os.stat(d.api).st_uid)
+        self.assertEqual([], d.guests())
+        d.close()
+
+
 class Firecracker(unittest.TestCase):
     @classmethod
     def setUpClass(cls):

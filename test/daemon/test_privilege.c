@@ -410,6 +410,20 @@ test_a_reload_adds_guests_as_the_user(void **state)
 	end();
 }
 
+static unsigned int
+count_eal_folders(void)
+{
+	DIR *eal = opendir(expand("$/dpdk"));
+	const struct dirent *ent;
+	unsigned int n = 0;
+
+	assert_non_null(eal);
+	while ((ent = readdir(eal)) != NULL)
+		n += ent->d_name[0] != '.';
+	closedir(eal);
+	return n;
+}
+
 static void
 test_a_folder_that_the_user_cannot_write_in_is_named(void **state)
 {
@@ -427,18 +441,23 @@ test_a_folder_that_the_user_cannot_write_in_is_named(void **state)
 	SPAWN("--user", "nobody", "--vm", "guest-cid=3,socket=$/a,uds-path=$/theirs/b");
 	expect_ready();
 	boot("$/a");
-	{
-		DIR *eal = opendir(expand("$/dpdk"));
-		struct dirent *ent;
-		unsigned int n = 0;
-
-		assert_non_null(eal);
-		while ((ent = readdir(eal)) != NULL)
-			n += ent->d_name[0] != '.';
-		closedir(eal);
-		assert_int_equal(n, 1);
-	}
+	assert_int_equal(count_eal_folders(), 1);
 	end();
+}
+
+static void
+test_what_a_killed_vswd_has_left_goes_with_the_next_start(void **state)
+{
+	SPAWN("--vm", VM);
+	expect_ready();
+	kill(vswd.pid, SIGKILL);
+	daemon_wait(&vswd, WAIT_MS);
+	assert_int_equal(count_eal_folders(), 1);
+	SPAWN("--vm", VM);
+	expect_ready();
+	assert_int_equal(count_eal_folders(), 1);
+	end();
+	assert_int_equal(count_eal_folders(), 0);
 }
 
 /* A start that fails does so as root, with nothing left. */
@@ -491,6 +510,7 @@ main(void)
 		TEST(test_the_sockets_are_the_users_unless_they_are_somebodys),
 		TEST(test_a_reload_adds_guests_as_the_user),
 		TEST(test_a_folder_that_the_user_cannot_write_in_is_named),
+		TEST(test_what_a_killed_vswd_has_left_goes_with_the_next_start),
 		TEST(test_a_start_that_fails_leaves_no_sockets),
 		TEST(test_the_filter_is_on_unless_it_is_turned_off),
 	};

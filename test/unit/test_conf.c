@@ -128,6 +128,11 @@ test_vm_tells_each_mistake(void **state)
 		{"guest-cid=1,socket=/a,uds-path=/b", "guest-cid: 1 is wrong"},
 		{"guest-cid=2,socket=/a,uds-path=/b", "guest-cid: 2 is wrong"},
 		{"guest-cid=4294967295,socket=/a,uds-path=/b", "guest-cid: 4294967295 is wrong"},
+		{"guest-cid=+3,socket=/a,uds-path=/b", "guest-cid: +3 is wrong"},
+		{"guest-cid=00003,socket=/a,uds-path=/b", "guest-cid: 00003 is wrong"},
+		{"guest-cid= 3,socket=/a,uds-path=/b", "guest-cid:  3 is wrong"},
+		{"guest-cid=18446744073709551619,socket=/a,uds-path=/b", /* 2^64 + 3 */
+		 "guest-cid: 18446744073709551619 is wrong"},
 		{"guest-cid=4294967299,socket=/a,uds-path=/b", "guest-cid: 4294967299 is wrong"},
 		{"guest-cid=-3,socket=/a,uds-path=/b", "guest-cid: -3 is wrong"},
 		{"guest-cid=x,socket=/a,uds-path=/b", "guest-cid: x is wrong"},
@@ -445,7 +450,8 @@ test_file_tells_each_mistake_and_its_place(void **state)
 		{"", "1:1: the file is empty; it needs a list vms:"},
 		{"# nothing\n", "1:1: the file is empty; it needs a list vms:"},
 		{"vms: [\n", "2:1: this is not YAML: did not find expected node content"},
-		{"vms:\n\t- a\n", "2:1: this is not YAML: found character that cannot start any"},
+		{"vms:\n\t- a\n", "2:1: this is not YAML: found character that cannot start any token, while "
+				  "scanning for the next token; lines are indented by blanks"},
 		{"vms: []\n--- \nvms: []\n", "3:1: a second document begins"},
 		{"vms: [\xff]\n", "1:1: at byte 6: invalid leading UTF-8 octet; the file must be"},
 		{"- 1\n", "1:1: the file is a list; it must be a mapping with vms:"},
@@ -535,7 +541,7 @@ test_file_that_cannot_be_read(void **state)
 	assert_string_equal(error,
 			    "/nowhere/vsw.yaml: it cannot be read: No such file or directory");
 	memset(&conf, 0, sizeof(conf));
-	assert_int_not_equal(vsw_conf_read_file(&conf, dir, error), 0);
+	assert_int_equal(vsw_conf_read_file(&conf, dir, error), -EISDIR);
 }
 
 static void
