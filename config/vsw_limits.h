@@ -19,6 +19,10 @@
 /* Groups that one guest may be in: a list that a person writes. */
 #define VSW_GROUPS_PER_GUEST_MAX 16
 
+/* CIDs that one guest may take for the host, and plain sockets that lead to ports of it. */
+#define VSW_HOST_CIDS_MAX 8
+#define VSW_FORWARDS_MAX 16
+
 /* rx, tx, event (virtio 1.2, 5.10.2). QEMU hands over two, all others three. */
 #define VSW_VRINGS_MAX 3
 

@@ -283,6 +283,7 @@ on_adopt(void *ctx, struct vsw_msg *msg)
 		return;
 	}
 	stream->was_refused = true; /* until it is accepted */
+	stream->is_plain = (msg->flags & VSW_MSG_F_PLAIN) != 0;
 	msg->stream = stream;
 	vsw_msg_reply(msg->guest->poll_loop, msg, VSW_MSG_INCOMING);
 }
@@ -295,7 +296,8 @@ on_accept(void *ctx, struct vsw_msg *msg)
 	int len = snprintf(ok, sizeof(ok), "OK %u\n", msg->port);
 
 	/* A host that is gone already may still have sent something: it goes to the guest. */
-	(void)!send(stream->watch.fd, ok, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (!stream->is_plain)
+		(void)!send(stream->watch.fd, ok, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	stream->conn = msg->conn;
 	stream->was_refused = false;
 	mark_dirty(ctx, stream); /* what happened so far is told now */

@@ -40,6 +40,7 @@ struct vsw_stream {
 	bool told_hangup;
 	bool read_hangup;             /* an end of file is in the socket, or on its way */
 	bool was_refused;             /* CLOSE came before ACCEPT */
+	bool is_plain;                /* no OK is said */
 	bool is_dead;                 /* the host reads no more; what is written is dropped */
 	bool is_closing;              /* CLOSE came: flush, then close */
 	bool shut_send;               /* SHUTDOWN(SEND) came: shut when flushed */

@@ -50,14 +50,15 @@ enum vsw_role {
 	/* result 0: `stream` is open; or -errno and there is no stream. */                        \
 	X(OPENED, POLL, "opened")                                                                  \
 	/* A host has sent its CONNECT line: `fd` is its socket, positioned behind the line, now   \
-	 * the bridge's; `port` the guest port it wants. The bridge makes a stream of it and       \
-	 * passes the same object on as INCOMING. */                                               \
+	 * the bridge's; `port` the guest port it wants. With VSW_MSG_F_PLAIN there was no line    \
+	 * and there shall be no OK. The bridge makes a stream of it and passes the same object on \
+	 * as INCOMING. */                                                                         \
 	X(ADOPT, BRIDGE, "adopt")                                                                  \
 	/* `stream` wants guest port `port`. The poll role answers with ACCEPT or CLOSE in a       \
 	 * message of its own. The bridge says nothing of the stream before the ACCEPT. */         \
 	X(INCOMING, POLL, "incoming")                                                              \
-	/* The guest accepted, the stream is `conn`'s from now on: write "OK <port>\n" to it.      \
-	 * Freed by the bridge. */                                                                 \
+	/* The guest accepted, the stream is `conn`'s from now on: write "OK <port>\n" to it,      \
+	 * unless it is plain. Freed by the bridge. */                                             \
 	X(ACCEPT, BRIDGE, "accept")                                                                \
 	/* Loan: write the `len` bytes of segs[0..n_segs) to the stream. Reply WROTE, at once      \
 	 * unless the guest's spill budget is used up. `chain` is the lender's own. */             \
@@ -184,6 +185,8 @@ enum vsw_vmm {
 	VSW_VMM_RUNNING,   /**< the guest's rings run */
 };
 
+/* Flag of ADOPT. */
+#define VSW_MSG_F_PLAIN 0x01u /**< the host knows nothing of CONNECT and OK */
 /* Flags of FILLED and NOTICE. */
 #define VSW_MSG_F_DRAINED 0x01u  /**< the socket had no more; a NOTICE will say when it has */
 #define VSW_MSG_F_EOF 0x02u      /**< the host has sent everything it will ever send */

@@ -194,7 +194,7 @@ flow_from_guest(struct guest *guest, const struct vsw_pkt *request,
 		flow->sibling = sibling;
 		flow->far_loop = sibling->poll_loop;
 	}
-	vsw_conn_init_from_guest(&flow->conn, request,
+	vsw_conn_init_from_guest(&flow->conn, request, sibling != NULL,
 				 sibling != NULL ? 0 : guest->conf->buf_alloc);
 	flow_enter(flow);
 	far_tell(flow, TELL_CONNECT);
