@@ -68,6 +68,10 @@
 /* A host reader that takes nothing of what a closed connection left behind. */
 #define VSW_FLUSH_TIMEOUT_MS 30000
 
+/* What a guest sends on one connection to a datagram socket. A message of sd_notify() has 4 KiB at
+ * most; Linux' default SO_SNDBUF takes 208 KiB. */
+#define VSW_DATAGRAM_MAX (64u * 1024)
+
 /* Hosts that have not finished their CONNECT line: how many per guest unless its limit says
  * otherwise, for how long. A person may be typing. */
 #define VSW_HANDSHAKES_MAX_DEFAULT 64

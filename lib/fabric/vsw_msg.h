@@ -72,14 +72,15 @@ enum vsw_role {
 	 * VSW_MSG_F_DRAINED, VSW_MSG_F_EOF. */                                                    \
 	X(FILLED, POLL, "filled")                                                                  \
 	/* The bridge speaks up about `conn`: bytes in `len` of earlier WRITEs have left the       \
-	 * spill buffer; `flags`: VSW_MSG_F_READABLE, VSW_MSG_F_HANGUP. Freed by the poll role. */ \
+	 * spill buffer; `flags`: VSW_MSG_F_READABLE, VSW_MSG_F_HANGUP, VSW_MSG_F_LOST. Freed by   \
+	 * the poll role. */                                                                       \
 	X(NOTICE, POLL, "notice")                                                                  \
 	/* shutdown(2) the stream, `flags`: VSW_MSG_F_SHUT_SEND after what is spilled,             \
 	 * VSW_MSG_F_SHUT_RECV at once. Freed by the bridge. */                                    \
 	X(SHUTDOWN, BRIDGE, "shutdown")                                                            \
 	/* The connection is over. Reply CLOSED, at once; the bridge names `conn` in no later      \
 	 * message (WROTE excepted, with conn NULL), flushes what is spilled, on a deadline, and   \
-	 * closes. */                                                                              \
+	 * closes. VSW_MSG_F_SHUT_SEND: the guest had sent all it wanted. */                       \
 	X(CLOSE, BRIDGE, "close")                                                                  \
 	X(CLOSED, POLL, "closed")                                                                  \
 	/* Give back every loan of `guest` that is still held, by spilling over the budget.        \
@@ -192,6 +193,8 @@ enum vsw_vmm {
 #define VSW_MSG_F_EOF 0x02u      /**< the host has sent everything it will ever send */
 #define VSW_MSG_F_READABLE 0x04u /**< there is something to read, or an end of file */
 #define VSW_MSG_F_HANGUP 0x08u   /**< the host reads no more: closed, or shut its read side */
+/* Flag of NOTICE. */
+#define VSW_MSG_F_LOST 0x40u /**< what the guest has sent cannot be delivered */
 /* Flags of SHUTDOWN and PEER_NEWS. */
 #define VSW_MSG_F_SHUT_SEND 0x10u /**< the guest sends no more */
 #define VSW_MSG_F_SHUT_RECV 0x20u /**< the guest receives no more */

@@ -411,6 +411,8 @@ flow_on_notice(void *ctx, struct vsw_msg *msg)
 		if (!flow->gone_after_read)
 			actions |= vsw_conn_event(&flow->conn, VSW_CONN_EV_FAR_GONE, 0);
 	}
+	if (msg->flags & VSW_MSG_F_LOST)
+		actions |= vsw_conn_event(&flow->conn, VSW_CONN_EV_ABORT, 0);
 	vsw_msg_free(msg);
 	flow_act(flow, actions);
 }
