@@ -52,16 +52,6 @@ refuse(struct plan *plan, const struct vsw_conf_guest *guest, int rc, const char
 	return request_fail(plan->req, rc, "guest %u: %s: %s", guest->spec.cid, key, why);
 }
 
-static bool
-polls(const struct vsw_control *control, int32_t lcore)
-{
-	for (unsigned int i = 0; i < control->n_poll; i++) {
-		if ((int32_t)vsw_loop_lcore(control->poll[i]) == lcore)
-			return true;
-	}
-	return false;
-}
-
 /* One of our guests has a socket there now. If it does not let go of it in time, that is a
  * conflict, found elsewhere. */
 static bool
@@ -121,13 +111,8 @@ check(struct vsw_control *control, struct plan *plan, const struct vsw_conf_gues
 		if (vsw_guest_spec_conflict(spec, &control->entry[i]->spec, &key, why) != 0)
 			return refuse(plan, guest, -EEXIST, key, why);
 	}
-	if (is_coming && spec->lcore >= 0 && !polls(control, spec->lcore)) {
-		snprintf(why, sizeof(why),
-			 "lcore %d polls no guests; name one of the EAL's lcores (-l), not the "
-			 "main one unless it is alone",
-			 spec->lcore);
+	if (is_coming && vsw_layout_check_lcore(&control->layout, spec->lcore, why) != 0)
 		return refuse(plan, guest, -EINVAL, "lcore", why);
-	}
 	return check_paths(control, plan, guest, is_coming);
 }
 

@@ -45,6 +45,7 @@ struct host {
 	bool is_plain;   /* of a socket that needs no line */
 	uint32_t port;
 	uint64_t deadline; /* timer cycles */
+	uint64_t since;    /* TSC: the port is known */
 	TAILQ_ENTRY(host) entry;
 };
 
@@ -140,17 +141,18 @@ on_deadline(struct rte_timer *timer, void *arg)
 
 /* In their order. @return false: not now. */
 static bool
-pass_on(struct vsw_handshakes *hs, int fd, uint32_t port, bool is_plain)
+pass_on(const struct host *host)
 {
 	struct vsw_msg *msg = vsw_msg_alloc(VSW_MSG_ADOPT);
 
 	if (msg == NULL)
 		return false;
-	msg->guest = hs->guest;
-	msg->fd = fd;
-	msg->port = port;
-	msg->flags = is_plain ? VSW_MSG_F_PLAIN : 0;
-	vsw_msg_send(hs->guest->bridge_loop, msg);
+	msg->guest = host->hs->guest;
+	msg->fd = host->watch.fd;
+	msg->port = host->port;
+	msg->flags = host->is_plain ? VSW_MSG_F_PLAIN : 0;
+	msg->since = host->since;
+	vsw_msg_send(host->hs->guest->bridge_loop, msg);
 	return true;
 }
 
@@ -161,7 +163,7 @@ on_retry(struct rte_timer *timer, void *arg)
 	struct host *host;
 
 	while ((host = TAILQ_FIRST(&hs->finished)) != NULL) {
-		if (!pass_on(hs, host->watch.fd, host->port, host->is_plain)) {
+		if (!pass_on(host)) {
 			arm(timer, cycles_of_ms(RETRY_MS), on_retry, hs);
 			return;
 		}
@@ -174,8 +176,9 @@ finish(struct host *host)
 {
 	struct vsw_handshakes *hs = host->hs;
 
+	host->since = rte_rdtsc();
 	unwatch(host);
-	if (TAILQ_EMPTY(&hs->finished) && pass_on(hs, host->watch.fd, host->port, host->is_plain)) {
+	if (TAILQ_EMPTY(&hs->finished) && pass_on(host)) {
 		forget(host, &hs->reading);
 		return;
 	}
@@ -266,9 +269,16 @@ static void
 admit_plain(struct listener *listener, int fd)
 {
 	struct vsw_handshakes *hs = listener->hs;
+	const struct host passing = {
+		.hs = hs,
+		.watch.fd = fd,
+		.is_plain = true,
+		.port = listener->port,
+		.since = rte_rdtsc(),
+	};
 	struct host *host;
 
-	if (TAILQ_EMPTY(&hs->finished) && pass_on(hs, fd, listener->port, true))
+	if (TAILQ_EMPTY(&hs->finished) && pass_on(&passing))
 		return;
 	host = host_new(hs, fd);
 	if (host == NULL) {

@@ -348,9 +348,10 @@ static const char *const two_lcores[] = {"--lcores", "0@0,1@1", NULL};
 static const char *const small_window[] = {"tx-buffer-size=4096"};
 
 static const struct variant variants[] = {
-	{"qemu, 1 lcore", VSW_GUEST_QEMU, one_lcore, 1},
-	{"uml, 2 lcores", VSW_GUEST_UML, two_lcores, 1},
-	{"uml, 2 lcores, small window", VSW_GUEST_UML, two_lcores, 1, small_window},
+	{"qemu, 1 lcore", VSW_GUEST_QEMU, one_lcore, .n_vms = 1},
+	{"uml, 2 lcores", VSW_GUEST_UML, two_lcores, .n_vms = 1},
+	{"uml, 2 lcores, small window", VSW_GUEST_UML, two_lcores, .n_vms = 1,
+	 .vm_items = small_window},
 };
 
 int

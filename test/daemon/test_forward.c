@@ -335,8 +335,8 @@ static const char *const one_lcore[] = {"-l", "0", NULL};
 static const char *const two_lcores[] = {"--lcores", "0@0,1@1", NULL};
 
 static const struct variant variants[] = {
-	{"qemu, 1 lcore", VSW_GUEST_QEMU, one_lcore, 2, .n_config = 2},
-	{"uml, 2 lcores", VSW_GUEST_UML, two_lcores, 2, .n_config = 2},
+	{"qemu, 1 lcore", VSW_GUEST_QEMU, one_lcore, .n_vms = 2, .n_config = 2},
+	{"uml, 2 lcores", VSW_GUEST_UML, two_lcores, .n_vms = 2, .n_config = 2},
 };
 
 int

@@ -182,8 +182,8 @@ static const char *const one_lcore[] = {"-l", "0", NULL};
 static const char *const three_lcores[] = {"--lcores", "0@0,1@1,2@0", NULL};
 
 static const struct variant variants[] = {
-	{"uml, 1 lcore", VSW_GUEST_UML, one_lcore, 2, .n_config = 2},
-	{"qemu, 3 lcores", VSW_GUEST_QEMU, three_lcores, 2, .n_config = 2},
+	{"uml, 1 lcore", VSW_GUEST_UML, one_lcore, .n_vms = 2, .n_config = 2},
+	{"qemu, 3 lcores", VSW_GUEST_QEMU, three_lcores, .n_vms = 2, .n_config = 2},
 };
 
 int
