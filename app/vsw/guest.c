@@ -18,6 +18,7 @@
 #include "http.h"
 #include "table.h"
 #include "vsw_base.h"
+#include "vsw_number.h"
 
 const char *
 text_at(const json_t *object, const char *key)
@@ -219,12 +220,6 @@ path_of(const char *value)
 	return json_string(path);
 }
 
-static bool
-is_number(const char *value)
-{
-	return value[0] != '\0' && strlen(value) < 16 && value[strspn(value, "0123456789")] == '\0';
-}
-
 /* "PATH:PORT+PATH:PORT"; nothing: an empty list. */
 static json_t *
 forward_of(const char *value)
@@ -232,18 +227,19 @@ forward_of(const char *value)
 	char copy[4096];
 	char *rest = copy, *item;
 	json_t *list = json_array();
+	uint32_t port;
 
 	strlcpy(copy, value, sizeof(copy));
 	while (value[0] != '\0' && (item = strsep(&rest, "+")) != NULL) {
 		char *colon = strrchr(item, ':');
 
-		if (colon == NULL || !is_number(colon + 1)) {
+		if (colon == NULL || !vsw_number_read_u32(colon + 1, 0, UINT32_MAX, &port)) {
 			json_decref(list);
 			return json_string(value);
 		}
 		*colon = '\0';
 		json_array_append_new(list, json_pack("{s:o, s:I}", "listen", path_of(item), "port",
-						      (json_int_t)strtoll(colon + 1, NULL, 10)));
+						      (json_int_t)port));
 	}
 	return list;
 }
@@ -257,10 +253,12 @@ value_of(const char *key, const char *value)
 					      "lcore",      "connections",    "spill_bytes",
 					      "handshakes", "loans"};
 	static const char *const booleans[] = {"hairpin", "client"};
+	uint32_t number;
 
 	for (size_t i = 0; i < VSW_ARRAY_SIZE(numbers); i++) {
-		if (strcmp(key, numbers[i]) == 0 && is_number(value))
-			return json_integer(strtoll(value, NULL, 10));
+		if (strcmp(key, numbers[i]) == 0 &&
+		    vsw_number_read_u32(value, 0, UINT32_MAX, &number))
+			return json_integer(number);
 	}
 	for (size_t i = 0; i < VSW_ARRAY_SIZE(booleans); i++) {
 		if (strcmp(key, booleans[i]) != 0)

@@ -16,6 +16,7 @@
 #include <bsd/string.h>
 
 #include "vsw_base.h"
+#include "vsw_number.h"
 #include "vsw_packet.h"
 
 /* sun_path takes 107 characters; for every guest port "_4294967295" must fit behind it. */
@@ -47,15 +48,6 @@ vsw_guest_spec_init(struct vsw_guest_spec *spec)
  */
 
 typedef const char *(*set_fn)(struct vsw_guest_spec *spec, const char *value);
-
-static bool
-read_u32(const char *value, long long min, long long max, uint32_t *number)
-{
-	const char *wrong;
-
-	*number = (uint32_t)strtonum(value, min, max, &wrong);
-	return wrong == NULL;
-}
 
 static bool
 read_bool(const char *value, bool *on)
@@ -94,9 +86,9 @@ set_name(struct vsw_guest_spec *spec, const char *value)
 static const char *
 set_guest_cid(struct vsw_guest_spec *spec, const char *value)
 {
-	return read_u32(value, VSW_CID_GUEST_MIN, VSW_CID_GUEST_MAX, &spec->cid)
+	return vsw_number_read_u32(value, VSW_CID_GUEST_MIN, VSW_CID_GUEST_MAX, &spec->cid)
 		       ? NULL
-		       : "a guest has a CID from 3 to 4294967294";
+		       : "a guest has a CID from 3 to 4294967294, in plain digits";
 }
 
 static const char *
@@ -126,7 +118,7 @@ set_client(struct vsw_guest_spec *spec, const char *value)
 static const char *
 set_tx_buffer_size(struct vsw_guest_spec *spec, const char *value)
 {
-	return read_u32(value, 1, 1 << 30, &spec->window_bytes)
+	return vsw_number_read_u32(value, 1, 1 << 30, &spec->window_bytes)
 		       ? NULL
 		       : "it is a number of bytes from 1 to 1073741824";
 }
@@ -134,7 +126,7 @@ set_tx_buffer_size(struct vsw_guest_spec *spec, const char *value)
 static const char *
 set_queue_size(struct vsw_guest_spec *spec, const char *value)
 {
-	if (read_u32(value, 1, 32768, &spec->queue_size) &&
+	if (vsw_number_read_u32(value, 1, 32768, &spec->queue_size) &&
 	    (spec->queue_size & (spec->queue_size - 1)) == 0)
 		return NULL;
 	return "it is a power of two from 1 to 32768";
@@ -175,7 +167,7 @@ join_forward(struct vsw_guest_spec *spec, const char *path, const char *port)
 	int order = 1;
 
 	if (path[0] == '\0' || strlen(path) > SOCKET_LEN_MAX ||
-	    !read_u32(port, 0, UINT32_MAX - 1, &forward.port))
+	    !vsw_number_read_u32(port, 0, UINT32_MAX - 1, &forward.port))
 		return FORWARD_IS;
 	strlcpy(forward.path, path, sizeof(forward.path));
 	while (i < spec->n_forwards && (order = strcmp(spec->forward[i].path, path)) < 0)
@@ -208,7 +200,7 @@ add_host_cid(struct vsw_guest_spec *spec, const char *value)
 	unsigned int i = 0;
 	uint32_t cid;
 
-	if (!read_u32(value, VSW_CID_GUEST_MIN, VSW_CID_GUEST_MAX, &cid))
+	if (!vsw_number_read_u32(value, VSW_CID_GUEST_MIN, VSW_CID_GUEST_MAX, &cid))
 		return "it is CIDs from 3 to 4294967294, as in 3+4; 2 is the host in any case";
 	while (i < spec->n_host_cids && spec->host_cid[i] < cid)
 		i++;
@@ -231,16 +223,18 @@ set_hairpin(struct vsw_guest_spec *spec, const char *value)
 static const char *
 set_lcore(struct vsw_guest_spec *spec, const char *value)
 {
-	const char *wrong;
+	uint32_t lcore;
 
-	spec->lcore = (int32_t)strtonum(value, 0, 1023, &wrong);
-	return wrong == NULL ? NULL : "it is the number of a polling lcore";
+	if (!vsw_number_read_u32(value, 0, 1023, &lcore))
+		return "it is the number of a polling lcore";
+	spec->lcore = (int32_t)lcore;
+	return NULL;
 }
 
 static const char *
 set_limit_connections(struct vsw_guest_spec *spec, const char *value)
 {
-	return read_u32(value, 1, 1 << 20, &spec->max_connections)
+	return vsw_number_read_u32(value, 1, 1 << 20, &spec->max_connections)
 		       ? NULL
 		       : "it is a number of connections from 1 to 1048576";
 }
@@ -248,7 +242,7 @@ set_limit_connections(struct vsw_guest_spec *spec, const char *value)
 static const char *
 set_limit_handshakes(struct vsw_guest_spec *spec, const char *value)
 {
-	return read_u32(value, 1, 1 << 20, &spec->max_handshakes)
+	return vsw_number_read_u32(value, 1, 1 << 20, &spec->max_handshakes)
 		       ? NULL
 		       : "it is a number of hosts from 1 to 1048576";
 }
@@ -256,7 +250,7 @@ set_limit_handshakes(struct vsw_guest_spec *spec, const char *value)
 static const char *
 set_limit_loans(struct vsw_guest_spec *spec, const char *value)
 {
-	return read_u32(value, 1, VSW_LOANS_MAX, &spec->max_loans)
+	return vsw_number_read_u32(value, 1, VSW_LOANS_MAX, &spec->max_loans)
 		       ? NULL
 		       : "it is a number of buffers from 1 to 64";
 }
@@ -264,7 +258,7 @@ set_limit_loans(struct vsw_guest_spec *spec, const char *value)
 static const char *
 set_limit_spill_bytes(struct vsw_guest_spec *spec, const char *value)
 {
-	return read_u32(value, 0, 1 << 30, &spec->spill_bytes)
+	return vsw_number_read_u32(value, 0, 1 << 30, &spec->spill_bytes)
 		       ? NULL
 		       : "it is a number of bytes from 0 to 1073741824";
 }
@@ -287,7 +281,7 @@ set_socket_owner(struct vsw_guest_spec *spec, const char *value)
 {
 	const struct passwd *user;
 
-	if (read_u32(value, 0, UINT32_MAX - 1, &spec->socket_owner))
+	if (vsw_number_read_u32(value, 0, UINT32_MAX - 1, &spec->socket_owner))
 		return NULL;
 	user = getpwnam(value);
 	if (user == NULL)
@@ -301,7 +295,7 @@ set_socket_group(struct vsw_guest_spec *spec, const char *value)
 {
 	const struct group *group;
 
-	if (read_u32(value, 0, UINT32_MAX - 1, &spec->socket_group))
+	if (vsw_number_read_u32(value, 0, UINT32_MAX - 1, &spec->socket_group))
 		return NULL;
 	group = getgrnam(value);
 	if (group == NULL)

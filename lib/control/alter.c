@@ -244,6 +244,9 @@ make_plan(struct vsw_control *control, struct plan *plan, struct vsw_conf_guest 
 		entry = named(control, req);
 		if (entry == NULL)
 			return -ENOENT;
+		if (req->expected != NULL && vsw_guest_spec_diff(&entry->spec, req->expected) != 0)
+			return request_fail(req, -ESTALE, "guest %u was changed meanwhile",
+					    entry->spec.cid);
 		plan->from_config = entry->from_config;
 		rc = complete_spec(req, guest);
 		if (rc == 0)

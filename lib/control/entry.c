@@ -38,6 +38,7 @@
 #define VSW_LOGTYPE vsw_log_control
 #include "vsw_base.h"
 #include "vsw_log.h"
+#include "vsw_number.h"
 #include "control_priv.h"
 
 extern int vsw_log_control;
@@ -308,11 +309,10 @@ entry_by_cid(struct vsw_control *control, uint32_t cid)
 struct entry *
 entry_by_who(struct vsw_control *control, const char *who)
 {
-	char *end;
-	unsigned long long cid = strtoull(who, &end, 10);
+	uint32_t cid;
 
-	if (who[0] >= '0' && who[0] <= '9' && *end == '\0')
-		return cid <= UINT32_MAX ? entry_by_cid(control, (uint32_t)cid) : NULL;
+	if (vsw_number_read_u32(who, 0, UINT32_MAX, &cid))
+		return entry_by_cid(control, cid);
 	for (unsigned int i = 0; i < VSW_GUESTS_MAX; i++) {
 		if (control->entry[i] != NULL && strcmp(control->entry[i]->spec.name, who) == 0)
 			return control->entry[i];

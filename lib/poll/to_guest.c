@@ -74,7 +74,7 @@ static void
 note_connected(struct flow *flow)
 {
 	vsw_hist_add(&flow->guest->hists.of[flow->sibling != NULL ? VSW_HIST_CONNECT_TO_SIBLING
-								   : VSW_HIST_CONNECT_FROM_GUEST],
+								  : VSW_HIST_CONNECT_FROM_GUEST],
 		     vsw_us_since(flow->born));
 }
 
