@@ -291,11 +291,13 @@ run_lcore(void *arg)
 static void
 run(struct vswd *vswd)
 {
+	struct vsw_loop *main_loop = vswd->loop[rte_get_main_lcore()];
 	unsigned int lcore;
 
 	RTE_LCORE_FOREACH_WORKER(lcore)
 	rte_eal_remote_launch(run_lcore, vswd->loop[lcore], lcore);
-	vsw_loop_run(vswd->loop[rte_get_main_lcore()]);
+	vsw_loop_run(main_loop);
+	vsw_vhost_stop(main_loop);
 	RTE_LCORE_FOREACH_WORKER(lcore)
 	vsw_loop_stop(vswd->loop[lcore]);
 	rte_eal_mp_wait_lcore();

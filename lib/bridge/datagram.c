@@ -61,7 +61,7 @@ collect_one(struct vsw_stream *stream)
 		fail(stream, VSW_CTR_DATAGRAMS_TOO_LARGE);
 		return false;
 	}
-	if (account->spilled + len > stream->guest->spill_budget) {
+	if (account->spilled + len > vsw_guest_word(&stream->guest->spill_budget)) {
 		fail(stream, VSW_CTR_DATAGRAMS_LOST);
 		return false;
 	}

@@ -164,7 +164,7 @@ spill_loans(struct vsw_stream *stream, bool force)
 		struct vsw_msg *msg;
 
 		if (!force && account->spilled + stream->backlog.first_loan->len >
-				      stream->guest->spill_budget) {
+				      vsw_guest_word(&stream->guest->spill_budget)) {
 			hold_loans(stream);
 			return;
 		}

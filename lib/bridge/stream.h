@@ -23,6 +23,7 @@ struct vsw_bridge_guest {
 	bool is_closed;                      /* the guest has gone */
 	struct vsw_counters counters;
 	struct vsw_hists hists;
+	struct vsw_tally tally;
 	size_t spilled; /* bytes in the spill buffers of its streams */
 	TAILQ_HEAD(, vsw_stream) streams;
 };

@@ -39,6 +39,7 @@
 #include "vsw_base.h"
 #include "vsw_log.h"
 #include "vsw_number.h"
+#include "vsw_trace.h"
 #include "control_priv.h"
 
 extern int vsw_log_control;
@@ -142,6 +143,7 @@ on_routed(void *ctx, struct vsw_msg *msg)
 	vsw_routes_destroy(control->old_routes);
 	control->old_routes = NULL;
 	control->routed = control->published;
+	vsw_trace_routes_changed(control->routed);
 	if (control->routes_are_old)
 		routes_renew(control);
 	entry_advance_all(control);
@@ -403,14 +405,10 @@ advance_down(struct entry *entry)
 	} else if (entry->is_attached && !entry->has_passed) {
 		step(entry, entry->conf.bridge_loop, VSW_MSG_BARRIER);
 	} else if (entry->is_attached) {
-		entry->poll_counters = NULL;
-		entry->poll_hists = NULL;
-		entry->n_conns = NULL;
-		entry->n_loans = NULL;
+		entry->poll_tally = NULL;
 		step(entry, entry->conf.poll_loop, VSW_MSG_DETACH);
 	} else if (entry->has_account) {
-		entry->bridge_counters = NULL;
-		entry->bridge_hists = NULL;
+		entry->bridge_tally = NULL;
 		step(entry, entry->conf.bridge_loop, VSW_MSG_CLOSE_ACCOUNT);
 	} else {
 		alter_on_gone(entry);
@@ -489,8 +487,7 @@ on_account_open(void *ctx, struct vsw_msg *msg)
 
 	entry->is_awaiting = false;
 	entry->has_account = msg->result == 0;
-	entry->bridge_counters = msg->counters;
-	entry->bridge_hists = msg->hists;
+	entry->bridge_tally = msg->tally;
 	if (msg->result != 0)
 		fail(entry, "it", msg->result);
 	vsw_msg_free(msg);
@@ -504,10 +501,7 @@ on_attached(void *ctx, struct vsw_msg *msg)
 
 	entry->is_awaiting = false;
 	entry->is_attached = msg->result == 0;
-	entry->poll_counters = msg->counters;
-	entry->poll_hists = msg->hists;
-	entry->n_conns = msg->n_conns;
-	entry->n_loans = msg->n_loans;
+	entry->poll_tally = msg->tally;
 	if (msg->result != 0)
 		fail(entry, "it", msg->result);
 	vsw_msg_free(msg);
@@ -588,7 +582,15 @@ on_account_closed(void *ctx, struct vsw_msg *msg)
 static void
 on_vmm(void *ctx, struct vsw_msg *msg)
 {
-	entry_of(ctx, msg)->vmm = (enum vsw_vmm)msg->port;
+	static const char *const text[] = {
+		[VSW_VMM_NONE] = "none",
+		[VSW_VMM_CONNECTED] = "connected",
+		[VSW_VMM_RUNNING] = "running",
+	};
+	struct entry *entry = entry_of(ctx, msg);
+
+	entry->vmm = (enum vsw_vmm)msg->port;
+	vsw_trace_guest_vmm(entry->spec.cid, text[entry->vmm]);
 	vsw_msg_free(msg);
 }
 

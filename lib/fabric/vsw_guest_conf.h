@@ -54,4 +54,11 @@ struct vsw_guest_conf {
 	struct vsw_loop *bridge_loop;
 };
 
+/** What a word that may change is now. Any lcore. */
+static inline uint32_t
+vsw_guest_word(const uint32_t *word)
+{
+	return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
 #endif /* VSW_GUEST_CONF_H */
