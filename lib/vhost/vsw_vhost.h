@@ -25,7 +25,8 @@ struct vsw_loop *vsw_vhost_create(void);
 
 /**
  * End the thread. What it is at, say an UNLISTEN, it finishes, for which it may need any poll
- * lcore: the other loops must still run, and @p own, that of the calling lcore, is turned meanwhile.
+ * lcore: the other loops must still run, and @p own, that of the calling lcore, is turned
+ * meanwhile.
  */
 void vsw_vhost_stop(struct vsw_loop *own);
 
