@@ -134,7 +134,7 @@ set_queue_size(struct vsw_guest_spec *spec, const char *value)
 
 /* Keep them sorted, each once. */
 static const char *
-join_group(struct vsw_guest_spec *spec, const char *name)
+add_group(struct vsw_guest_spec *spec, const char *name)
 {
 	unsigned int i = 0;
 	int order = 1;
@@ -331,7 +331,7 @@ static const struct key keys[] = {
 	{"host-cids", add_host_cid, .is_list = true},
 	{"tx-buffer-size", set_tx_buffer_size},
 	{"queue-size", set_queue_size},
-	{"groups", join_group, .is_list = true},
+	{"groups", add_group, .is_list = true},
 	{"hairpin", set_hairpin},
 	{"lcore", set_lcore},
 	{"client", set_client},
@@ -538,7 +538,7 @@ vsw_guest_spec_check(struct vsw_guest_spec *spec, const char **key, char why[VSW
 	if (spec->name[0] == '\0')
 		snprintf(spec->name, sizeof(spec->name), "vm%u", spec->cid);
 	if (spec->n_groups == 0)
-		join_group(spec, DEFAULT_GROUP);
+		add_group(spec, DEFAULT_GROUP);
 	return 0;
 }
 
