@@ -355,13 +355,14 @@ test_the_sockets_are_the_users_unless_they_are_somebodys(void **state)
 		return;
 	SPAWN("--user", "nobody:65534", "--vm", VM ",socket-mode=660", "--vm",
 	      "guest-cid=4,socket=$/theirs/c,uds-path=$/theirs/d,socket-mode=600,socket-owner=1,"
-	      "socket-group=2",
+	      "socket-group=2,forward=$/theirs/g:80",
 	      "--vm", "guest-cid=5,socket=$/theirs/e,uds-path=$/theirs/f,socket-group=2");
 	expect_ready();
 	expect_owner("$/theirs/a", NOBODY, NOBODY, 0660);
 	expect_owner("$/theirs/b", NOBODY, NOBODY, 0660);
 	expect_owner("$/theirs/c", 1, 2, 0600);
 	expect_owner("$/theirs/d", 1, 2, 0600);
+	expect_owner("$/theirs/g", 1, 2, 0600);
 	expect_owner("$/theirs/e", NOBODY, 2, 0777 & ~022);
 	expect_owner("$/theirs/f", NOBODY, 2, 0777 & ~022);
 	boot("$/theirs/a");
@@ -370,6 +371,7 @@ test_the_sockets_are_the_users_unless_they_are_somebodys(void **state)
 	end();
 	assert_false(exists("$/theirs/a"));
 	assert_false(exists("$/theirs/f"));
+	assert_false(exists("$/theirs/g"));
 }
 
 static void
