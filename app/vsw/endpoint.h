@@ -57,8 +57,8 @@ void endpoint_of_vsock(struct endpoint *e, uint32_t cid, uint32_t port);
 
 /*
  * Where it is now. A guest is where vswd says: at vm<CID>.vsock in $VSW_RUN_DIR, or where vswd's
- * API says. If there is none and we are in a guest ourselves, a CID is a sibling's; 2 is always
- * the host.
+ * API says. CID 2 is always the host, by AF_VSOCK; where no vswd is and we are in a guest
+ * ourselves, other CIDs are its siblings.
  *
  * @p is_hybrid out: the address is a uds-path, which wants CONNECT.
  */
