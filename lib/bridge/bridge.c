@@ -291,11 +291,8 @@ static void
 on_accept(void *ctx, struct vsw_msg *msg)
 {
 	struct vsw_stream *stream = msg->stream;
-	char ok[sizeof("OK 4294967295\n")];
-	int len = snprintf(ok, sizeof(ok), "OK %u\n", msg->port);
 
-	/* A host that is gone already may still have sent something: it goes to the guest. */
-	(void)!send(stream->watch.fd, ok, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	vsw_stream_greet(stream, msg->port);
 	stream->conn = msg->conn;
 	stream->was_refused = false;
 	mark_dirty(ctx, stream); /* what happened so far is told now */

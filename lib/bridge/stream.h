@@ -40,6 +40,7 @@ struct vsw_stream {
 	bool told_hangup;
 	bool read_hangup;             /* an end of file is in the socket, or on its way */
 	bool was_refused;             /* CLOSE came before ACCEPT */
+	bool awaits_greeting;         /* OK was said and is not read: payload waits */
 	bool is_dead;                 /* the host reads no more; what is written is dropped */
 	bool is_closing;              /* CLOSE came: flush, then close */
 	bool shut_send;               /* SHUTDOWN(SEND) came: shut when flushed */
@@ -65,6 +66,8 @@ bool vsw_stream_is_flushed(const struct vsw_stream *stream);
 /* Send the NOTICE that is due, if there is a message for it. @return true when none is due
  * any more. */
 bool vsw_stream_notify(struct vsw_stream *stream);
+/* Say OK: before all payload, and alone. */
+void vsw_stream_greet(struct vsw_stream *stream, uint32_t port);
 /* Note what happened to the socket. */
 void vsw_stream_event(struct vsw_stream *stream, uint32_t events);
 
