@@ -65,8 +65,8 @@ vsw_stream_greet(struct vsw_stream *stream, uint32_t port)
 	int len = snprintf(ok, sizeof(ok), "OK %u\n", port);
 
 	/* A host that is gone already may still have sent something: it goes to the guest. */
-	stream->awaits_greeting = send(stream->watch.fd, ok, (size_t)len,
-				       MSG_NOSIGNAL | MSG_DONTWAIT) == len;
+	stream->awaits_greeting =
+		send(stream->watch.fd, ok, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT) == len;
 }
 
 /* Has the host read OK, if it was told? */

@@ -45,7 +45,7 @@ class Completion(unittest.TestCase):
         self.d.close()
 
     def test_every_command_is_offered(self):
-        listed = re.findall(r"^  (\w+(?: \w+)?)  ", self.d.vsw("--help").stdout, re.MULTILINE)
+        listed = re.findall(r"^  ([\w-]+(?: \w+)?)  ", self.d.vsw("--help").stdout, re.MULTILINE)
         offered = []
         for first in self.complete("vsw", ""):
             seconds = self.complete("vsw", first, "")
@@ -56,7 +56,8 @@ class Completion(unittest.TestCase):
         self.assertEqual(sorted(listed), sorted(offered))
 
     def test_every_option_is_offered(self):
-        for command in ("guest list", "guest add", "conn list", "capture", "stats", "top", "log"):
+        for command in ("guest list", "guest add", "conn list", "capture", "stats", "top", "log",
+                        "connect", "forward", "serve", "proxy"):
             options = re.findall(r"(--\w+)", self.d.vsw(*command.split(), "--help").stdout)
             self.assertEqual(set(options), set(self.complete("vsw", *command.split(), "--")))
 
