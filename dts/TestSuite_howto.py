@@ -1,98 +1,80 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""doc/guides/howto: what the pages say is what is run, line by line.
+"""The pages in doc/guides/howto do what they say: their lines "host$ ..." and "guest$ ..." are run in order, with
+vswd configured as their block of YAML says, /run/vsw in a private folder, and a guest that runs."""
 
-In a console block `host$ ` and `host# ` are commands of the host, `guest# ` of guest 3; a line that ends
-with & goes on while the page does. Lines in between are what the command before them prints."""
-
-import os
 import re
+import subprocess
 
 import pytest
 
-from framework.netns import Netns
-from framework.paths import TOP, VSW, VSW_STATIC
-from framework.ssh import Ssh
+from framework.paths import TOP
+from framework.switch import Vm
+from framework.wait import DEADLINE, until
 
-PAGES = sorted((TOP / "doc" / "guides" / "howto").glob("*.md"))
-READY = r"^vsw \w+: .*(is at|ready: )|^Serving HTTP"
-
-
-def steps(text):
-    """@return triples: who, command, lines that it prints."""
-    found = []
-    for block in re.findall(r"^```console\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
-        for line in block.splitlines():
-            if prompt := re.match(r"(host|guest)[$#] (.*)", line):
-                found.append((prompt[1], prompt[2], []))
-            else:
-                found[-1][2].append(line)
-    return found
+PAGES = sorted((TOP / "doc/guides/howto").glob("*.md"))
 
 
-class Host:
-    """Its home is the lab's folder, and its ssh is let in by the guest."""
-
-    def __init__(self, lab):
-        self._netns = Netns(lab)
-        self._ssh = Ssh(lab)
-        home = lab.folder / "home"
-        programs = lab.folder / "programs"
-        self._errors = lab.logs / "stderr.log"
-        for folder in home, programs:
-            folder.mkdir()
-        # ssh takes its user's home for ~, whatever HOME says.
-        for program in "ssh", "scp":
-            wrapper = programs / program
-            wrapper.write_text(f'#!/bin/sh\nexec /usr/bin/{program} -F {self._ssh.config} "$@"\n')
-            wrapper.chmod(0o755)
-        (programs / "vsw").symlink_to(VSW)
-        self._options = {"cwd": home, "env": {
-            **os.environ, "HOME": str(home), "VSW_RUN_DIR": str(lab.folder),
-            "PATH": f"{programs}:{os.environ['PATH']}", "PYTHONUNBUFFERED": "1"}}
-        self.run("ip link set lo up")
-        self.sshd_config = self._ssh.config.parent / "sshd_config"
-
-    def run(self, command):
-        # What ssh says of new hosts is not what the page is about.
-        process = self._netns.run("host", ["sh", "-c", f"{{ {command}\n}} 2>>{self._errors}"],
-                                  **self._options)
-        status = process.wait()
-        assert status == 0, f"{command}: {process.output}"
-        return process.lines
-
-    def begin(self, command):
-        self._netns.run("host", ["sh", "-c", command], **self._options).wait_for_output(READY)
+def config_of(text):
+    """@return the block of YAML; None: the page needs none, and is not for us."""
+    block = re.search(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return block and block[1]
 
 
-class InGuest:
-    def __init__(self, guest, sshd_config):
-        self._guest = guest
-        guest.load_ipv6()
-        guest.run(f"mount --bind {sshd_config} /etc/ssh/sshd_config")
+def steps_of(text):
+    """Yield where a command runs, the command, and what it prints: the indented lines below it."""
+    for block in re.findall(r"(?:^    .*\n)+", text, re.MULTILINE):
+        lines = [line[4:] for line in block.splitlines()]
+        while lines:
+            prompt = re.fullmatch(r"(host|guest)\$ (.*)", lines.pop(0))
+            if prompt is None:
+                break  # not a session: options of a VMM
+            output = []
+            while lines and not re.match(r"(host|guest)\$ ", lines[0]):
+                output.append(lines.pop(0))
+            yield prompt[1], prompt[2], output
 
-    def _with_path(self, command):
-        return f"PATH={VSW_STATIC.parent}:$PATH; {command}"
 
-    def run(self, command):
-        return self._guest.run(self._with_path(command)).splitlines()
+def run_on_host(lab, command, output):
+    """Again until it succeeds and prints what it should: what it needs may be on its way."""
+    if command.endswith("&"):
+        lab.run("host", ["bash", "-c", "exec " + command.removesuffix("&")])
+        return
 
-    def begin(self, command):
-        self._guest.begin(self._with_path(command)).wait_for_output(READY)
+    def does_it():
+        done = subprocess.run(["bash", "-c", command], text=True, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, timeout=DEADLINE, check=False)
+        return done.returncode == 0 and done.stdout.splitlines() == output
+
+    until(does_it, f"`{command}` to print {output}")
+
+
+def run_in_guest(guest, command, output):
+    if command.endswith("&"):
+        guest.begin(command.removesuffix("&"))
+    else:
+        assert guest.run(command).splitlines() == output
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_page(lab, guest, page):
+def test_page(lab, page):
     """
-    Steps: all commands of the page, in their order, on the host and in a guest without a network.
-    Verify: each succeeds, and prints what the page says.
+    Steps: start vswd as the page configures it, a guest, and what the page runs.
+    Verify: each command prints what the page shows.
     """
-    of_host = Host(lab)
-    who = {"host": of_host, "guest": InGuest(guest, of_host.sshd_config)}
-    all_steps = steps(page.read_text())
-    assert all_steps
-    for name, command, expected in all_steps:
-        if command.endswith("&"):
-            who[name].begin(command.removesuffix("&"))
+    text = page.read_text().replace("/run/vsw", str(lab.folder))
+    config = config_of(text)
+    if config is None:
+        pytest.skip("a page without a configuration")
+    steps = list(steps_of(text))
+    assert len(steps) >= 3
+    (lab.folder / "vsw.yaml").write_text(config)
+    switch = lab.run("vswd", [lab.staged_vswd, "--config", lab.folder / "vsw.yaml"])
+    switch.wait_for_output("vsw: ready")
+    guest = lab.guest("uml", Vm(lab.folder, int(re.search(r"guest_cid: (\d+)", config)[1])))
+    for where, command, output in steps:
+        if where == "host":
+            run_on_host(lab, command, output)
         else:
-            printed = who[name].run(command)
-            assert not expected or printed == expected, f"{page.name}: {command}"
+            run_in_guest(guest, command, output)
+    switch.send_signal(15)
+    assert switch.wait() == 0

@@ -16,11 +16,11 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 
-#include <bsd/string.h>
+#include "vsw_number.h"
 
-#define CID_BITS 32
-#define ADDRESS_BITS 128
-#define LEN_MIN 16
+#define CID_BITS 32U
+#define ADDRESS_BITS 128U
+#define LEN_MIN 16U
 #define LEN_MAX (ADDRESS_BITS - CID_BITS)
 #define ATTRIBUTE_SIZE 64
 /* Whose a route is. 118 is nobody's in rtnetlink.h: only ours are removed. */
@@ -38,7 +38,7 @@ anyip_parse(struct anyip *anyip, const char *text, char why[WHY_SIZE])
 	if (n < sizeof(address))
 		memcpy(address, text, n);
 	if (inet_pton(AF_INET6, address, &anyip->prefix) != 1 ||
-	    !parse_port(slash + 1, LEN_MAX, &len) || len < LEN_MIN) {
+	    !vsw_number_read_u32(slash + 1, LEN_MIN, LEN_MAX, &len)) {
 		snprintf(why, WHY_SIZE,
 			 "--prefix %s is wrong: it is an IPv6 prefix of %u to %u bits, as "
 			 "fd00:abcd:ef12::/64",

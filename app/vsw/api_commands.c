@@ -13,7 +13,7 @@ const struct command api_commands[] = {
 	{"guest del", "s", 1, ANY, "GUEST...", "remove guests", cmd_guest_del},
 	{"conn list", "sjgp", 0, 0, "", "list connections", cmd_conn_list},
 	{"conn close", "s", 1, ANY, "ID...", "reset connections", cmd_conn_close},
-	{"stats", "sja", 0, 1, "[GUEST]", "print counters", cmd_stats},
+	{"stats", "sja", 0, 1, "[GUEST]", "print counters and times", cmd_stats},
 	{"top", "sdn", 0, 0, "", "watch guests and lcores", cmd_top},
 	{"capture", "sgpwl", 0, 0, "", "write packets to a pcap file", cmd_capture},
 	{"config show", "sj", 0, 0, "", "print the guests as a configuration file",

@@ -13,31 +13,14 @@
 
 #include <linux/vm_sockets.h>
 
-#include <bsd/stdlib.h>
 #include <bsd/string.h>
 
 #include "commands.h"
+#include "vsw_number.h"
 #include "vsw_version.h"
 
 /* The longest name that getaddrinfo() takes, and its brackets. */
 #define HOST_SIZE (NI_MAXHOST + 2)
-
-static bool
-is_number(const char *text)
-{
-	return text[0] != '\0' && text[strspn(text, "0123456789")] == '\0';
-}
-
-bool
-parse_port(const char *text, uint32_t max, uint32_t *port)
-{
-	const char *wrong = NULL;
-
-	if (!is_number(text))
-		return false;
-	*port = (uint32_t)strtonum(text, 0, max, &wrong);
-	return wrong == NULL;
-}
 
 static bool
 set_unix(struct address *address, const char *path)
@@ -110,7 +93,8 @@ parse_tcp(struct endpoint *e, const char *text, char why[WHY_SIZE])
 	uint32_t port;
 
 	e->kind = ENDPOINT_TCP;
-	if (len == 0 || len >= sizeof(host) || !parse_port(colon + 1, UINT16_MAX, &port)) {
+	if (len == 0 || len >= sizeof(host) ||
+	    !vsw_number_read_u32(colon + 1, 0, UINT16_MAX, &port)) {
 		snprintf(why, WHY_SIZE,
 			 "tcp:%s is wrong: it is tcp:HOST:PORT, as tcp:127.0.0.1:8080 or "
 			 "tcp:[::1]:8080",
@@ -141,7 +125,8 @@ parse_vsock(struct endpoint *e, const char *text, char why[WHY_SIZE])
 	const char *colon = strchr(text, ':');
 	char cid_text[16] = "";
 	uint32_t cid = VMADDR_CID_ANY, port;
-	bool is_right = parse_port(colon != NULL ? colon + 1 : text, UINT32_MAX - 1, &port);
+	bool is_right =
+		vsw_number_read_u32(colon != NULL ? colon + 1 : text, 0, UINT32_MAX - 1, &port);
 
 	e->kind = ENDPOINT_VSOCK;
 	if (colon != NULL) {
@@ -150,7 +135,7 @@ parse_vsock(struct endpoint *e, const char *text, char why[WHY_SIZE])
 		is_right &= len < sizeof(cid_text);
 		if (is_right)
 			memcpy(cid_text, text, len);
-		is_right &= parse_port(cid_text, UINT32_MAX - 1, &cid);
+		is_right &= vsw_number_read_u32(cid_text, 0, UINT32_MAX - 1, &cid);
 	}
 	if (!is_right) {
 		snprintf(why, WHY_SIZE,
@@ -217,7 +202,7 @@ parse_guest(struct endpoint *e, const char *text, char why[WHY_SIZE])
 			 text);
 		return false;
 	}
-	if (!parse_port(colon + 1, UINT32_MAX, &port)) {
+	if (!vsw_number_read_u32(colon + 1, 0, UINT32_MAX, &port)) {
 		snprintf(why, WHY_SIZE, "%s is wrong: the port is a number from 0 to 4294967295",
 			 text);
 		return false;
@@ -283,7 +268,7 @@ locate_guest(const struct endpoint *e, struct address *address, bool *is_hybrid)
 	const char *run_dir = set != NULL ? set : RUN_DIR;
 	char path[UNIX_PATH_SIZE];
 	uint32_t cid = 0;
-	bool has_cid = parse_port(e->guest, UINT32_MAX - 1, &cid);
+	bool has_cid = vsw_number_read_u32(e->guest, 0, UINT32_MAX - 1, &cid);
 
 	*is_hybrid = true;
 	if (has_cid)

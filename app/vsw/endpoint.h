@@ -67,7 +67,4 @@ void endpoint_locate(const struct endpoint *e, struct address *address, bool *is
 /* Our own CID, if we are in a guest; else 0. */
 uint32_t own_cid(void);
 
-/* @return false: it is none. */
-bool parse_port(const char *text, uint32_t max, uint32_t *port);
-
 #endif /* VSW_ENDPOINT_H */

@@ -11,10 +11,9 @@
 #include <string.h>
 #include <sys/un.h>
 
-#include <bsd/stdlib.h>
-
 #include "commands.h"
 #include "vsw_base.h"
+#include "vsw_number.h"
 #include "vsw_version.h"
 
 #define ANY 1000000
@@ -39,7 +38,7 @@ static const struct {
 } options[] = {
 	{'s', "api", "PATH", "vswd's API socket (default: $VSW_API, or " RUN_DIR "/vsw.api)"},
 	{'j', "json", NULL, "print JSON, for programs"},
-	{'a', "all", NULL, "also counters that are 0"},
+	{'a', "all", NULL, "also what is 0"},
 	{'g', "guest", "GUEST", "of this guest"},
 	{'p', "port", "PORT", "with this port at either end"},
 	{'d', "delay", "SECONDS", "between two looks (default 2)"},
@@ -138,15 +137,6 @@ print_command_help(const struct command *command)
  * The command line.
  */
 
-static const char *
-take_number(const char *text, long long max, uint32_t *number)
-{
-	const char *wrong;
-
-	*number = (uint32_t)strtonum(text, 0, max, &wrong);
-	return wrong;
-}
-
 /* @return false: it was not right; said so. */
 static bool
 take_option(struct args *args, int letter, const char *value)
@@ -169,7 +159,8 @@ take_option(struct args *args, int letter, const char *value)
 		break;
 	case 'p':
 		args->has_port = true;
-		wrong = take_number(value, UINT32_MAX, &args->port);
+		if (!vsw_number_read_u32(value, 0, UINT32_MAX, &args->port))
+			wrong = "it is a number from 0 to 4294967295";
 		break;
 	case 'd':
 		args->delay = strtod(value, &end);
@@ -177,7 +168,8 @@ take_option(struct args *args, int letter, const char *value)
 			wrong = "it is a number from 0.1 to 3600";
 		break;
 	case 'n':
-		wrong = take_number(value, UINT32_MAX, &args->count);
+		if (!vsw_number_read_u32(value, 0, UINT32_MAX, &args->count))
+			wrong = "it is a number from 0 to 4294967295";
 		break;
 	case 't':
 		args->types = value;
@@ -186,12 +178,13 @@ take_option(struct args *args, int letter, const char *value)
 		args->file = value;
 		break;
 	case 'l':
-		wrong = take_number(value, 65536, &args->snaplen);
+		if (!vsw_number_read_u32(value, 0, 65536, &args->snaplen))
+			wrong = "it is a number from 0 to 65536";
 		break;
 	case 'W':
 		args->is_waiting = true;
-		if (value != NULL)
-			wrong = take_number(value, 1 << 30, &args->seconds);
+		if (value != NULL && !vsw_number_read_u32(value, 0, 1 << 30, &args->seconds))
+			wrong = "it is a number of seconds";
 		break;
 	case 'F':
 		args->is_fdpass = true;
@@ -203,7 +196,8 @@ take_option(struct args *args, int letter, const char *value)
 		args->to = value;
 		break;
 	case 'm':
-		wrong = take_number(value, UINT32_MAX, &args->max);
+		if (!vsw_number_read_u32(value, 1, UINT32_MAX, &args->max))
+			wrong = "it is a number from 1 to 4294967295";
 		break;
 	case 'P':
 		args->prefix = value;
@@ -221,7 +215,7 @@ take_option(struct args *args, int letter, const char *value)
 		return false; /* getopt has said what */
 	}
 	if (wrong != NULL)
-		complain(args, 0, "-%c %s: it is wrong: %s", letter, value, wrong);
+		complain(args, 0, "-%c: %s is wrong, %s", letter, value, wrong);
 	return wrong == NULL;
 }
 
@@ -259,7 +253,7 @@ default_api(void)
 	return path;
 }
 
-/* argv[0] is the last word of the command. */
+/* argv[0] is the command's full name: getopt puts it in front of what it says. */
 static int
 run(const struct command *command, int argc, char **argv)
 {
@@ -343,9 +337,13 @@ main(int argc, char **argv)
 	}
 	for (size_t i = 0; i < n_commands(); i++) {
 		int n = names(command_at(i), argc, argv);
+		char full_name[32];
 
-		if (n > 0)
-			return run(command_at(i), argc - n, argv + n);
+		if (n == 0)
+			continue;
+		snprintf(full_name, sizeof(full_name), "vsw %s", command_at(i)->name);
+		argv[n] = full_name;
+		return run(command_at(i), argc - n, argv + n);
 	}
 	return refuse(argc, argv);
 }

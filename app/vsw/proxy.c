@@ -20,6 +20,7 @@
 #include "anyip.h"
 #include "commands.h"
 #include "relay.h"
+#include "vsw_number.h"
 
 #define PORTS_MAX 256
 #define BACKLOG 1024
@@ -63,8 +64,9 @@ parse_port_pair(struct port *port, char *text)
 
 	if (colon != NULL)
 		*colon = '\0';
-	return parse_port(text, UINT16_MAX, &port->local) && port->local > 0 &&
-	       parse_port(colon != NULL ? colon + 1 : text, UINT32_MAX - 1, &port->remote);
+	return vsw_number_read_u32(text, 1, UINT16_MAX, &port->local) &&
+	       vsw_number_read_u32(colon != NULL ? colon + 1 : text, 0, UINT32_MAX - 1,
+				   &port->remote);
 }
 
 /* @return exit status. */

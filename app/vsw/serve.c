@@ -16,6 +16,7 @@
 #include "commands.h"
 #include "forward.h"
 #include "relay.h"
+#include "vsw_number.h"
 
 const char serve_more[] =
 	"A COMMAND is run for each connection, which is its standard input and output. With\n"
@@ -39,7 +40,7 @@ parse_at(struct endpoint *at, const struct args *args, char why[WHY_SIZE])
 {
 	uint32_t port;
 
-	if (!parse_port(args->argv[0], UINT32_MAX - 1, &port)) {
+	if (!vsw_number_read_u32(args->argv[0], 0, UINT32_MAX - 1, &port)) {
 		snprintf(why, WHY_SIZE, "%s is wrong: the port is a number from 0 to 4294967294",
 			 args->argv[0]);
 		return false;
