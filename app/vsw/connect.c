@@ -131,6 +131,11 @@ cmd_connect(struct args *args)
 	char why[WHY_SIZE];
 	int fd;
 
+	if (args->argc == 3)
+		return complain(args, EXIT_USAGE,
+				args->is_waiting && args->seconds == 0
+					? "the seconds of --wait stand behind a =, as in --wait=30"
+					: "it takes GUEST and PORT, or an ENDPOINT");
 	if (!parse_target(&to, args, why) || !endpoint_can_connect(&to, why))
 		return complain(args, EXIT_USAGE, "%s", why);
 	if (args->is_waiting)

@@ -19,7 +19,7 @@
 #define ANY 1000000
 
 static const struct command commands[] = {
-	{"connect", "WF", 1, 2, "GUEST PORT|ENDPOINT",
+	{"connect", "WF", 1, 3, "GUEST PORT|ENDPOINT",
 	 "join standard input and output to a port of a guest", cmd_connect, connect_more},
 	{"forward", "f", 0, 2, "SERVICE AT", "make a service reachable elsewhere", cmd_forward,
 	 forward_more},
@@ -184,7 +184,7 @@ take_option(struct args *args, int letter, const char *value)
 	case 'W':
 		args->is_waiting = true;
 		if (value != NULL && !vsw_number_read_u32(value, 0, 1 << 30, &args->seconds))
-			wrong = "it is a number of seconds";
+			wrong = "it is a number of seconds, as in --wait=30";
 		break;
 	case 'F':
 		args->is_fdpass = true;
