@@ -114,15 +114,17 @@ kill_pair(struct pair *pair)
 	move_to(pair, &relay->dead);
 }
 
-void
+bool
 pair_free_dead(struct relay *relay)
 {
+	bool had_some = !TAILQ_EMPTY(&relay->dead);
 	struct pair *pair;
 
 	while ((pair = TAILQ_FIRST(&relay->dead)) != NULL) {
 		TAILQ_REMOVE(&relay->dead, pair, entry);
 		free(pair);
 	}
+	return had_some;
 }
 
 void

@@ -275,8 +275,8 @@ relay_run(struct relay *relay)
 		}
 		pair_serve_ready(relay);
 		pair_serve_again(relay);
-		pair_free_dead(relay);
-		reopen_listeners(relay);
+		if (pair_free_dead(relay) || n == 0)
+			reopen_listeners(relay);
 	}
 	return relay->status;
 }

@@ -51,7 +51,8 @@ void relay_complain(struct relay *relay, const char *why);
 /* pair.c: */
 void pair_serve_ready(struct relay *relay);
 void pair_serve_again(struct relay *relay);
-void pair_free_dead(struct relay *relay);
+/* @return true: there were some, and so there are descriptors again. */
+bool pair_free_dead(struct relay *relay);
 void pair_free_all(struct relay *relay);
 
 #endif /* VSW_RELAY_PRIV_H */

@@ -111,14 +111,12 @@ class Between(unittest.TestCase):
             with self.assertRaises(BlockingIOError):
                 while sent < 100 * MIB:
                     sent += near.send(b"x" * 65536)
-            # It waits for the reader, and not in a circle; others are served.
-            with open(f"/proc/{relay.pid}/stat", encoding="ascii") as f:
-                before = sum(map(int, f.read().split()[13:15]))
+            # It sleeps until the reader reads, and serves others.
+            wait_for(relay.is_asleep, "the relay to sleep")
             other, its = self.pair()
             other.sendall(b"hello")
             self.assertEqual(b"hello", its.recv(5))
-            with open(f"/proc/{relay.pid}/stat", encoding="ascii") as f:
-                self.assertLess(sum(map(int, f.read().split()[13:15])) - before, 50)
+            wait_for(relay.is_asleep, "the relay to sleep")
             near.setblocking(True)
             near.shutdown(socket.SHUT_WR)
             self.assertEqual(sent, len(far.read_all()))
@@ -143,6 +141,7 @@ class Between(unittest.TestCase):
             near, far = self.pair()
             near.shutdown(socket.SHUT_WR)
             self.assertEqual(b"", far.recv(1))
+            wait_for(relay.is_asleep, "the relay to sleep")
             near.close()
             wait_for(lambda: relay.n_descriptors() == idle, "the pair to be closed")
             far.close()
@@ -200,6 +199,7 @@ class Between(unittest.TestCase):
             pairs = [self.pair(), self.pair()]
             third = dial(self.at)
             relay.wait_to_say("no descriptor is left for another connection")
+            wait_for(relay.is_asleep, "the relay to sleep")
             for peer in pairs[0]:
                 peer.close()
             with self.listener.take() as far:
