@@ -467,8 +467,9 @@ test_file_tells_each_mistake_and_its_place(void **state)
 		{"", "1:1: the file is empty; it needs a list vms:"},
 		{"# nothing\n", "1:1: the file is empty; it needs a list vms:"},
 		{"vms: [\n", "2:1: this is not YAML: did not find expected node content"},
-		{"vms:\n\t- a\n", "2:1: this is not YAML: found character that cannot start any token, while "
-				  "scanning for the next token; lines are indented by blanks"},
+		{"vms:\n\t- a\n",
+		 "2:1: this is not YAML: found character that cannot start any token, while "
+		 "scanning for the next token; lines are indented by blanks"},
 		{"vms: []\n--- \nvms: []\n", "3:1: a second document begins"},
 		{"vms: [\xff]\n", "1:1: at byte 6: invalid leading UTF-8 octet; the file must be"},
 		{"- 1\n", "1:1: the file is a list; it must be a mapping with vms:"},
