@@ -64,10 +64,7 @@ return_loans(struct vsw_stream *stream, struct vsw_msg *loans, int result)
 		struct vsw_msg *msg = loans;
 
 		loans = msg->next;
-		if (stream->n_held > 0)
-			stream->n_held--;
 		msg->result = result;
-		msg->conn = stream->conn;
 		vsw_msg_reply(stream->guest->poll_loop, msg, VSW_MSG_WROTE);
 	}
 }
@@ -95,19 +92,8 @@ static void
 die(struct vsw_stream *stream, int error)
 {
 	stream->is_dead = true;
-	stream->account->spilled -= stream->backlog.spill.len;
 	return_loans(stream, vsw_backlog_drop(&stream->backlog), -error);
 	note_hangup(stream);
-}
-
-static void
-took(struct vsw_stream *stream, size_t len)
-{
-	size_t spilled = stream->backlog.spill.len;
-	struct vsw_msg *loans = vsw_backlog_take(&stream->backlog, len);
-
-	stream->account->spilled -= spilled - stream->backlog.spill.len;
-	return_loans(stream, loans, 0);
 }
 
 /* @return true: all is written; false: the socket is full, or dead. */
@@ -127,39 +113,21 @@ write_backlog(struct vsw_stream *stream)
 				die(stream, errno);
 			return false;
 		}
-		took(stream, (size_t)len);
+		return_loans(stream, vsw_backlog_take(&stream->backlog, (size_t)len), 0);
 	}
 	return true;
 }
 
-/* What cannot be spilled either stays, and is counted once. */
+/* Copy loans behind the spill, so that they can go back. There is room: the guest sends no more
+ * than it was promised (lib/poll/window.c). */
 static void
-hold_loans(struct vsw_stream *stream)
+spill_loans(struct vsw_stream *stream)
 {
-	unsigned int n_loans = stream->backlog.n_loans;
-
-	vsw_count(&stream->account->counters, VSW_CTR_LOANS_HELD, n_loans - stream->n_held);
-	stream->n_held = n_loans;
-}
-
-/* Copy loans behind the spill, so that they can go back. */
-static void
-spill_loans(struct vsw_stream *stream, bool force)
-{
-	struct vsw_bridge_guest *account = stream->account;
-
 	while (stream->backlog.first_loan != NULL) {
 		size_t before = stream->backlog.spill.len;
-		struct vsw_msg *msg;
+		struct vsw_msg *msg = vsw_backlog_spill(&stream->backlog);
 
-		if (!force && account->spilled + stream->backlog.first_loan->len >
-				      stream->guest->spill_budget) {
-			hold_loans(stream);
-			return;
-		}
-		msg = vsw_backlog_spill(&stream->backlog);
-		account->spilled += stream->backlog.spill.len - before;
-		vsw_count(&account->counters, VSW_CTR_SPILLED_BYTES,
+		vsw_count(&stream->account->counters, VSW_CTR_SPILLED_BYTES,
 			  stream->backlog.spill.len - before);
 		if (msg == NULL) { /* no memory: the stream cannot be kept whole */
 			die(stream, ENOMEM);
@@ -170,7 +138,7 @@ spill_loans(struct vsw_stream *stream, bool force)
 }
 
 bool
-vsw_stream_write(struct vsw_stream *stream, bool force_spill)
+vsw_stream_write(struct vsw_stream *stream)
 {
 	size_t spilled = stream->backlog.spill.len;
 	uint32_t unreported = stream->backlog.n_unreported;
@@ -179,7 +147,7 @@ vsw_stream_write(struct vsw_stream *stream, bool force_spill)
 	if (stream->is_dead)
 		die(stream, EPIPE);
 	else if (!write_backlog(stream))
-		spill_loans(stream, force_spill);
+		spill_loans(stream);
 	if (stream->shut_send && vsw_stream_is_flushed(stream)) {
 		stream->shut_send = false;
 		shutdown(stream->watch.fd, SHUT_WR);

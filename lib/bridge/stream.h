@@ -19,9 +19,9 @@ struct vsw_bridge;
  * has flushed. */
 struct vsw_bridge_guest {
 	TAILQ_ENTRY(vsw_bridge_guest) entry; /* of bridge->accounts */
-	bool is_closed;                      /* the guest has gone */
+	bool is_leaving;                     /* the guest goes: it hears no more of what flushes */
+	bool is_closed;                      /* it has gone */
 	struct vsw_counters counters;
-	size_t spilled; /* bytes in the spill buffers of its streams */
 	TAILQ_HEAD(, vsw_stream) streams;
 };
 
@@ -34,7 +34,6 @@ struct vsw_stream {
 	void *conn; /* the poll role's; NULL: nobody is to be told anything */
 
 	struct vsw_backlog backlog; /* what the host has not taken */
-	unsigned int n_held;        /* of its loans: counted as held */
 	uint8_t notice_flags;       /* what the next NOTICE says */
 	bool told_readable;         /* the poll role reads until it is told DRAINED */
 	bool told_hangup;
@@ -42,6 +41,7 @@ struct vsw_stream {
 	bool was_refused;             /* CLOSE came before ACCEPT */
 	bool is_dead;                 /* the host reads no more; what is written is dropped */
 	bool is_closing;              /* CLOSE came: flush, then close */
+	struct vsw_msg *close;        /* that CLOSE, until it is answered */
 	bool shut_send;               /* SHUTDOWN(SEND) came: shut when flushed */
 	bool is_dirty;                /* on bridge->dirty */
 	struct rte_timer flush_timer; /* while closing */
@@ -55,9 +55,9 @@ _Static_assert(sizeof(struct vsw_stream) <= 512, "an idle stream is small");
 
 /* Put a WRITE behind those that wait. */
 void vsw_stream_lend(struct vsw_stream *stream, struct vsw_msg *msg);
-/* Write what waits: spill, then loans; spill what the socket does not take, within the
- * budget unless forced. Finished loans go back. @return true when bytes moved. */
-bool vsw_stream_write(struct vsw_stream *stream, bool force_spill);
+/* Write what waits: spill, then loans; spill what the socket does not take. All loans go back.
+ * @return true when bytes moved. */
+bool vsw_stream_write(struct vsw_stream *stream);
 /* Read into a loan, set its result. */
 void vsw_stream_read(struct vsw_stream *stream, struct vsw_msg *msg);
 /* Nothing waits to be written. */

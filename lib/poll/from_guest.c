@@ -122,14 +122,6 @@ alloc_parts(struct flow *flow, uint16_t n_segs, struct vsw_msg *msgs[PARTS_MAX])
 	return n_parts;
 }
 
-static void
-note_given(struct flow *flow, unsigned int n_parts, uint32_t len)
-{
-	flow->n_loans_out += n_parts;
-	flow->far_bytes += len;
-	flow->guest->far_bytes += len;
-}
-
 /* A sibling that has no room yet may keep the loan: there is plenty left for others. */
 static bool
 may_be_held(const struct guest *guest)
@@ -154,8 +146,9 @@ lend(struct flow *flow, const struct vsw_chain *chain, struct vsw_msg **msgs, un
 	};
 	guest->n_parts_out += n_parts;
 	guest->n_descs_out += n_descs;
+	window_given(flow, chain->len);
 	if (flow->sibling != NULL)
-		note_given(flow, n_parts, chain->len);
+		flow->n_loans_out += n_parts;
 	for (unsigned int i = 0; i < n_parts; i++) {
 		struct vsw_msg *msg = msgs[i];
 
@@ -179,8 +172,7 @@ take_payload(struct flow *flow, const struct vsw_pkt *pkt, struct vsw_chain *cha
 	unsigned int n_parts;
 	uint32_t actions;
 
-	if (flow->untold != 0 ||
-	    (flow->sibling != NULL && sibling_budget_is_used_up(guest, pkt->len)))
+	if (flow->untold != 0)
 		return false;
 	trim_to_payload(chain, pkt->len);
 	n_parts = alloc_parts(flow, chain->n_segs, msgs);
@@ -308,12 +300,10 @@ from_guest_on_wrote(void *ctx, struct vsw_msg *msg)
 		guest->free_loan[guest->n_free_loans++] = msg->loan;
 	}
 	guest_free(guest, msg);
-	if (flow == NULL)
-		return;
-	if (flow->sibling != NULL) {
+	if (flow->sibling != NULL)
 		flow->n_loans_out--;
-		sibling_account(flow, len);
-	} else if (len > 0) {
-		flow_event(flow, VSW_CONN_EV_FAR_TOOK, len);
+	if (len > 0) {
+		window_taken(flow, len);
+		flow_act(flow, 0);
 	}
 }

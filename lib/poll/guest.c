@@ -4,9 +4,9 @@
  * VMM any number of times; drained when it or vswd goes; detached when nobody names it any more.
  *
  * A stop is complete when every loan has come back. The bridge returns a loan within its
- * pass, except while the guest's spill budget is used up; a sibling may hold some until it has
- * receive buffers: both are asked once, by RECALL, to make room in any case. The vhost-user
- * thread waits meanwhile, so nothing here waits for that thread.
+ * pass; a sibling may hold some until it has receive buffers, and is asked once, by PEER_RECALL,
+ * to let go of them. The vhost-user thread waits meanwhile, so nothing here waits for that
+ * thread.
  */
 #include <endian.h>
 #include <errno.h>
@@ -36,7 +36,6 @@ guest_create(struct vsw_poll *poll, const struct vsw_guest_conf *conf)
 	guest->conf = conf;
 	guest->poll = poll;
 	guest->recv_room = LINUX_RECV_ROOM;
-	rte_timer_init(&guest->stuck);
 	TAILQ_INIT(&guest->flows);
 	TAILQ_INIT(&guest->ready);
 	TAILQ_INIT(&guest->untold);
@@ -60,7 +59,6 @@ guest_destroy(struct guest *guest)
 	while ((flow = TAILQ_FIRST(&guest->flows)) != NULL)
 		flow_free(flow);
 	vsw_conn_table_fini(&guest->conns);
-	rte_timer_stop_sync(&guest->stuck);
 	free(guest);
 }
 
@@ -342,18 +340,9 @@ static void
 recall(struct guest *guest)
 {
 	struct flow *flow;
-	struct vsw_msg *msg;
 
 	TAILQ_FOREACH (flow, &guest->flows, all_entry)
 		sibling_recall(flow);
-	if (guest->recalling)
-		return;
-	msg = guest_alloc(guest, VSW_MSG_RECALL);
-	if (msg == NULL)
-		return;
-	msg->guest = guest->conf;
-	vsw_msg_send(guest->conf->bridge_loop, msg);
-	guest->recalling = true;
 }
 
 void

@@ -42,7 +42,6 @@
 	X(RESET_PROTOCOL, "reset_protocol", "packets that their connection's state forbids")       \
 	X(RESET_CREDIT, "reset_credit", "connections whose guest sent more than its window")       \
 	X(RESET_BY_SIBLING, "reset_by_sibling", "connections that a sibling has reset")            \
-	X(RESET_STUCK, "reset_stuck", "connections whose sibling took nothing of a full backlog")  \
 	X(RESET_ROUTES, "reset_routes", "connections that new groups do not allow")                \
 	X(RESET_CLOSE_TIMEOUT, "reset_close_timeout", "closed connections the guest kept")         \
 	/* stalls and buffering */                                                                 \
@@ -51,8 +50,7 @@
 	X(MESSAGE_STALLS, "message_stalls", "no message was free: the guest had to wait")          \
 	X(LOAN_STALLS, "loan_stalls", "too many chains were lent out: the guest had to wait")      \
 	X(SPILLED_BYTES, "spilled_bytes", "bytes buffered because their reader was slow")          \
-	X(LOANS_HELD, "loans_held", "chains kept because the spill budget was used up")            \
-	X(BACKLOG_STALLS, "backlog_stalls", "the budget for slow siblings was used up")            \
+	X(WINDOWS_CUT, "windows_cut", "windows made smaller because the spill budget is small")    \
 	X(FLUSH_TIMEOUTS, "flush_timeouts", "closed streams whose host reader took nothing")       \
 	/* hosts that did not manage a CONNECT line */                                             \
 	X(HANDSHAKE_BAD_LINE, "handshake_bad_line", "host lines that are not CONNECT <port>")      \
