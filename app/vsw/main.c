@@ -28,7 +28,7 @@ static const struct command commands[] = {
 	{"guest del", "s", 1, ANY, "GUEST...", "remove guests", cmd_guest_del},
 	{"conn list", "sjgp", 0, 0, "", "list connections", cmd_conn_list},
 	{"conn close", "s", 1, ANY, "ID...", "reset connections", cmd_conn_close},
-	{"stats", "sja", 0, 1, "[GUEST]", "print counters", cmd_stats},
+	{"stats", "sja", 0, 1, "[GUEST]", "print counters and times", cmd_stats},
 	{"top", "sdn", 0, 0, "", "watch guests and lcores", cmd_top},
 	{"capture", "sgpwl", 0, 0, "", "write packets to a pcap file", cmd_capture},
 	{"config show", "sj", 0, 0, "", "print the guests as a configuration file",
@@ -50,7 +50,7 @@ static const struct {
 } options[] = {
 	{'s', "api", "PATH", "vswd's API socket (default: $VSW_API, or " RUN_DIR "/vsw.api)"},
 	{'j', "json", NULL, "print JSON, for programs"},
-	{'a', "all", NULL, "also counters that are 0"},
+	{'a', "all", NULL, "also what is 0"},
 	{'g', "guest", "GUEST", "only of this guest"},
 	{'p', "port", "PORT", "only with this port at either end"},
 	{'d', "delay", "SECONDS", "between two looks (default 2)"},

@@ -17,13 +17,14 @@ struct options {
 	struct vsw_conf conf;
 	struct privilege user;
 	bool no_sandbox;
+	bool is_check; /* only look */
 	int eal_argc;
 	char *eal_argv[OPTIONS_EAL_MAX]; /* EAL overwrites entries; they point into: */
 	char eal_text[16 * 1024];
 	size_t eal_text_len;
 };
 
-/** Read the command line. Ends the process for --help, --version (0) and mistakes (1). */
+/** Read the command line. Ends the process for --help, --version, --check (0) and mistakes (1). */
 void options_parse(struct options *opt, int argc, char **argv);
 
 /** Guests to make room for. */

@@ -98,7 +98,9 @@ tell_guest(const char *params, struct rte_tel_data *data)
 	rte_tel_data_add_dict_string(data, "name", guest->spec.name);
 	rte_tel_data_add_dict_string(data, "state", vsw_guest_state_str(guest->state));
 	rte_tel_data_add_dict_u64(data, "connections", guest->n_conns);
+	rte_tel_data_add_dict_u64(data, "loans_out", guest->n_loans);
 	rte_tel_data_add_dict_u64(data, "poll_lcore", guest->poll_lcore);
+	rte_tel_data_add_dict_u64(data, "bridge_lcore", guest->bridge_lcore);
 	rte_tel_data_add_dict_string(data, "socket", guest->spec.socket);
 	rte_tel_data_add_dict_string(data, "uds_path", guest->spec.uds_path);
 	free(guest);
@@ -116,6 +118,38 @@ tell_guest_stats(const char *params, struct rte_tel_data *data)
 	rte_tel_data_start_dict(data);
 	for (int i = 0; i < VSW_N_COUNTERS; i++)
 		rte_tel_data_add_dict_u64(data, vsw_counter_name(i), guest->counters.value[i]);
+	free(guest);
+	return 0;
+}
+
+static void
+add_time(struct rte_tel_data *data, const char *hist, const char *what, uint64_t value)
+{
+	char key[64];
+
+	snprintf(key, sizeof(key), "%s_%s", hist, what);
+	rte_tel_data_add_dict_u64(data, key, value);
+}
+
+static int
+tell_guest_times(const char *params, struct rte_tel_data *data)
+{
+	struct vsw_guest_info *guest;
+	int rc = guest_of(params, &guest);
+
+	if (rc != 0)
+		return rc;
+	rte_tel_data_start_dict(data);
+	for (int i = 0; i < VSW_N_HISTS; i++) {
+		const struct vsw_hist *h = &guest->hists.of[i];
+		const char *name = vsw_hist_name(i);
+
+		add_time(data, name, "count", vsw_hist_count(h));
+		add_time(data, name, "sum_us", h->sum_us);
+		add_time(data, name, "p50_us", vsw_hist_percentile(h, 50));
+		add_time(data, name, "p99_us", vsw_hist_percentile(h, 99));
+		add_time(data, name, "max_us", h->max_us);
+	}
 	free(guest);
 	return 0;
 }
@@ -161,6 +195,11 @@ describe_conn(const struct vsw_conn_info *conn, struct rte_tel_data *data)
 	rte_tel_data_add_dict_u64(data, "age_ms", conn->age_ms);
 	rte_tel_data_add_dict_u64(data, "from_guest_bytes", conn->from_guest_bytes);
 	rte_tel_data_add_dict_u64(data, "to_guest_bytes", conn->to_guest_bytes);
+	rte_tel_data_add_dict_u64(data, "from_guest_packets", conn->from_guest_packets);
+	rte_tel_data_add_dict_u64(data, "to_guest_packets", conn->to_guest_packets);
+	rte_tel_data_add_dict_u64(data, "from_guest_stalls", conn->from_guest_stalls);
+	rte_tel_data_add_dict_u64(data, "to_guest_stalls", conn->to_guest_stalls);
+	rte_tel_data_add_dict_u64(data, "loans_out", conn->loans_out);
 }
 
 static int
@@ -227,6 +266,18 @@ guests_at(const struct vsw_lcore_info *lcore)
 	return lcore->n_guests;
 }
 
+static uint64_t
+bridged_at(const struct vsw_lcore_info *lcore)
+{
+	return lcore->n_bridged;
+}
+
+static uint64_t
+messages_of(const struct vsw_lcore_info *lcore)
+{
+	return lcore->stats.n_messages;
+}
+
 static int
 tell_lcores(const char *params, struct rte_tel_data *data)
 {
@@ -245,6 +296,10 @@ tell_lcores(const char *params, struct rte_tel_data *data)
 		rc = add_numbers(data, "busy_cycles", lcores, n, busy_of);
 	if (rc == 0)
 		rc = add_numbers(data, "guests", lcores, n, guests_at);
+	if (rc == 0)
+		rc = add_numbers(data, "bridged_guests", lcores, n, bridged_at);
+	if (rc == 0)
+		rc = add_numbers(data, "messages", lcores, n, messages_of);
 	free(lcores);
 	return rc;
 }
@@ -262,6 +317,8 @@ static const struct {
 	{"/vsock/guest/info", tell_guest, "What a guest is. Parameter: its CID or name"},
 	{"/vsock/guest/stats", tell_guest_stats,
 	 "Counters of a guest, see counters.md. Parameter: its CID or name"},
+	{"/vsock/guest/times", tell_guest_times,
+	 "How long things took for a guest, see counters.md. Parameter: its CID or name"},
 	{"/vsock/conn/list", list_conns,
 	 "Ids of connections, up to 500. Parameters: CID (0: all guests), the id behind which to "
 	 "begin"},

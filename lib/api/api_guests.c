@@ -27,13 +27,15 @@ tell_guests(struct exchange *x)
 	json_t *list = json_array();
 
 	for (unsigned int i = 0; i < x->req.n_guests; i++)
-		json_array_append_new(list, json_of_guest(&x->req.guests[i], with_counters));
+		json_array_append_new(list, json_of_guest(&x->req.guests[i], with_counters,
+							  x->req.with_hists));
 	exchange_answer_json(x, MHD_HTTP_OK, json_pack("{s:o}", "guests", list));
 }
 
 void
 api_guests_list(struct exchange *x)
 {
+	x->req.with_hists = exchange_param(x, "histograms") != NULL;
 	ask_for_guests(x, "", tell_guests);
 }
 
@@ -41,12 +43,13 @@ static void
 tell_guest(struct exchange *x)
 {
 	exchange_answer_json(x, x->status != 0 ? x->status : MHD_HTTP_OK,
-			     json_of_guest(&x->req.guests[0], true));
+			     json_of_guest(&x->req.guests[0], true, true));
 }
 
 void
 api_guest_show(struct exchange *x)
 {
+	x->req.with_hists = true;
 	ask_for_guests(x, x->who, tell_guest);
 }
 
@@ -82,6 +85,7 @@ show_added(struct exchange *x)
 	char who[16];
 
 	x->status = MHD_HTTP_CREATED;
+	x->req.with_hists = true;
 	snprintf(who, sizeof(who), "%u", x->req.spec.cid);
 	snprintf(x->location, sizeof(x->location), "/guests/%s", who);
 	ask_for_guests(x, who, tell_guest);
@@ -111,6 +115,7 @@ show_changed(struct exchange *x)
 	char who[16];
 
 	snprintf(who, sizeof(who), "%u", x->req.spec.cid);
+	x->req.with_hists = true;
 	ask_for_guests(x, who, tell_guest);
 }
 
@@ -175,4 +180,32 @@ void
 api_groups_list(struct exchange *x)
 {
 	ask_for_guests(x, "", tell_groups);
+}
+
+/*
+ * All together: of the guests that there are, since each was added.
+ */
+
+static void
+tell_stats(struct exchange *x)
+{
+	struct vsw_counters counters = {0};
+	struct vsw_hists hists = {0};
+
+	for (unsigned int i = 0; i < x->req.n_guests; i++) {
+		vsw_counters_add(&counters, &x->req.guests[i].counters);
+		vsw_hists_add(&hists, &x->req.guests[i].hists);
+	}
+	exchange_answer_json(x, MHD_HTTP_OK,
+			     json_pack("{s:I, s:o, s:o}",                         /**/
+				       "guests", (json_int_t)x->req.n_guests,     /**/
+				       "counters", json_of_counters(&counters),   /**/
+				       "histograms", json_of_hists(&hists)));
+}
+
+void
+api_stats_show(struct exchange *x)
+{
+	x->req.with_hists = true;
+	ask_for_guests(x, "", tell_stats);
 }

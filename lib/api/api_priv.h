@@ -147,6 +147,7 @@ void api_guest_show(struct exchange *x);
 void api_guest_change(struct exchange *x);
 void api_guest_remove(struct exchange *x);
 void api_groups_list(struct exchange *x);
+void api_stats_show(struct exchange *x);
 void api_conns_list(struct exchange *x);
 void api_conn_close(struct exchange *x);
 void api_lcores_list(struct exchange *x);

@@ -27,12 +27,13 @@
 #define BODY_DISCARD_MAX (16 * API_BODY_MAX)
 
 static const struct endpoint endpoints[] = {
-	{"GET", "/guests", "counters", false, false, api_guests_list},
+	{"GET", "/guests", "counters histograms", false, false, api_guests_list},
 	{"POST", "/guests", "", true, false, api_guests_add},
 	{"GET", "/guests/{}", "", false, false, api_guest_show},
 	{"PATCH", "/guests/{}", "", true, false, api_guest_change},
 	{"DELETE", "/guests/{}", "", false, false, api_guest_remove},
 	{"GET", "/groups", "", false, false, api_groups_list},
+	{"GET", "/stats", "", false, false, api_stats_show},
 	{"GET", "/connections", "guest port after max", false, false, api_conns_list},
 	{"DELETE", "/connections/{}", "", false, false, api_conn_close},
 	{"GET", "/lcores", "", false, false, api_lcores_list},

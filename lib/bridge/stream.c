@@ -36,6 +36,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "vsw_clock.h"
 #include "vsw_guard.h"
 #include "vsw_iov.h"
 
@@ -96,6 +97,18 @@ die(struct vsw_stream *stream, int error)
 	note_hangup(stream);
 }
 
+static void
+took(struct vsw_stream *stream, size_t len)
+{
+	struct vsw_msg *loans = vsw_backlog_take(&stream->backlog, len);
+	uint64_t since = vsw_backlog_timed(&stream->backlog);
+
+	if (since != 0)
+		vsw_hist_add(&stream->account->hists.of[VSW_HIST_WAIT_TO_HOST],
+			     vsw_us_since(since));
+	return_loans(stream, loans, 0);
+}
+
 /* @return true: all is written; false: the socket is full, or dead. */
 static bool
 write_backlog(struct vsw_stream *stream)
@@ -113,7 +126,7 @@ write_backlog(struct vsw_stream *stream)
 				die(stream, errno);
 			return false;
 		}
-		return_loans(stream, vsw_backlog_take(&stream->backlog, (size_t)len), 0);
+		took(stream, (size_t)len);
 	}
 	return true;
 }
@@ -130,6 +143,7 @@ spill_loans(struct vsw_stream *stream)
 		vsw_count(&stream->account->counters, VSW_CTR_SPILLED_BYTES,
 			  stream->backlog.spill.len - before);
 		if (msg == NULL) { /* no memory: the stream cannot be kept whole */
+			vsw_count(&stream->account->counters, VSW_CTR_RESET_NO_MEMORY, 1);
 			die(stream, ENOMEM);
 			return;
 		}

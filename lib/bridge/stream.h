@@ -10,6 +10,7 @@
 
 #include "vsw_backlog.h"
 #include "vsw_guest_conf.h"
+#include "vsw_hist.h"
 #include "vsw_loop.h"
 #include "vsw_stats.h"
 
@@ -22,6 +23,7 @@ struct vsw_bridge_guest {
 	bool is_leaving;                     /* the guest goes: it hears no more of what flushes */
 	bool is_closed;                      /* it has gone */
 	struct vsw_counters counters;
+	struct vsw_hists hists;
 	TAILQ_HEAD(, vsw_stream) streams;
 };
 
@@ -32,6 +34,8 @@ struct vsw_stream {
 	struct vsw_bridge_guest *account;
 	uint16_t guest_id;
 	void *conn; /* the poll role's; NULL: nobody is to be told anything */
+
+	uint64_t asked; /* TSC at which its CONNECT line was complete */
 
 	struct vsw_backlog backlog; /* what the host has not taken */
 	uint8_t notice_flags;       /* what the next NOTICE says */

@@ -110,6 +110,12 @@ set_max_guests(struct vsw_conf *conf, const char *value)
 }
 
 static const char *
+set_bridge_lcores(struct vsw_conf *conf, const char *value)
+{
+	return vsw_lcores_read(&conf->bridge_lcores, value);
+}
+
+static const char *
 set_api(struct vsw_conf *conf, const char *value)
 {
 	if (value[0] == '\0' || strlen(value) >= sizeof(conf->api))
@@ -137,6 +143,7 @@ static const struct {
 } settings[] = {
 	{"idle", "idle", set_idle},
 	{"max-guests", "max_guests", set_max_guests},
+	{"bridge-lcores", "bridge_lcores", set_bridge_lcores},
 	{"api", "api", set_api},
 	{"api-mode", "api_mode", set_api_mode},
 };

@@ -74,7 +74,7 @@ static bool
 has_news(const struct flow *flow)
 {
 	const struct vsw_conn *conn = &flow->conn;
-	bool is_idle = flow->far_bytes == 0 && conn->edge_told == conn->from_guest_cnt;
+	bool is_idle = flow->far_bytes == 0 && vsw_conn_is_used_up(conn);
 
 	return vsw_conn_has_news(conn, is_idle ? 0 : held(flow));
 }

@@ -68,7 +68,7 @@ class Guests(unittest.TestCase):
         self.d.add(7, name="web", socket_mode="0660", socket_owner=os.getuid(), queue_size=256,
                    tx_buffer_size=65536, hairpin=False, groups="x+y")
         shown = self.d.ask("GET", "/guests/7").json
-        again = {k: v for k, v in shown.items() if k not in ("status", "counters")}
+        again = {k: v for k, v in shown.items() if k not in ("status", "counters", "histograms")}
         self.assertEqual(204, self.d.ask("DELETE", "/guests/7").status)
         answer = self.d.ask("POST", "/guests", again)
         self.assertEqual(201, answer.status, answer.text)
@@ -351,8 +351,11 @@ class State(unittest.TestCase):
                 _, _, family, kind = line.split()
                 self.assertNotIn(family, families)
                 families[family] = kind
-            elif line.startswith("# HELP "):
+            elif line.startswith(("# HELP ", "# UNIT ")):
                 self.assertEqual(family, line.split()[2])
+            elif families[family] == "histogram":
+                self.assertRegex(line, rf'^{family}_(bucket|sum|count)\{{(\w+="[^"\\]*",?)+\}} '
+                                 r"[0-9.]+$")
             else:
                 suffix = {"counter": "_total", "gauge": "", "info": "_info"}[families[family]]
                 self.assertRegex(line, rf'^{re.escape(family)}{suffix}(\{{(\w+="[^"\\]*",?)+\}})? '
