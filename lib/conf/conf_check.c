@@ -12,12 +12,46 @@
 #include "vsw_conf.h"
 #include "vsw_socket_path.h"
 
-/* The two paths of a guest, by key. */
-static const char *
-path_of(const struct vsw_guest_spec *spec, unsigned int which, const char **key)
+/* One of the two paths of a guest. */
+struct place {
+	const char *key;
+	const char *path;
+	struct vsw_folder folder;
+};
+
+static struct place
+place_of(const struct vsw_guest_spec *spec, unsigned int which)
 {
-	*key = which == 0 ? "socket" : "uds-path";
-	return which == 0 ? spec->socket : spec->uds_path;
+	if (which == 0)
+		return (struct place){"socket", spec->socket, spec->socket_folder};
+	return (struct place){"uds-path", spec->uds_path, spec->uds_folder};
+}
+
+static const char *
+name_in_folder(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash != NULL ? slash + 1 : path;
+}
+
+/* /run/./vsw, /run/x/../vsw and a link to it are one folder. */
+static bool
+are_in_one_folder(const struct place *a, const struct place *b)
+{
+	size_t len = (size_t)(name_in_folder(a->path) - a->path);
+
+	if (a->folder.ino != 0 && b->folder.ino != 0)
+		return a->folder.ino == b->folder.ino && a->folder.dev == b->folder.dev;
+	return len == (size_t)(name_in_folder(b->path) - b->path) &&
+	       strncmp(a->path, b->path, len) == 0;
+}
+
+static bool
+are_one(const struct place *a, const struct place *b)
+{
+	return strcmp(name_in_folder(a->path), name_in_folder(b->path)) == 0 &&
+	       are_in_one_folder(a, b);
 }
 
 static bool
@@ -25,49 +59,63 @@ same_paths(const struct vsw_guest_spec *spec, const struct vsw_guest_spec *other
 	   char *why)
 {
 	for (unsigned int i = 0; i < 4; i++) {
-		const char *other_key;
-		const char *path = path_of(spec, i / 2, key);
-		const char *other_path = path_of(other, i % 2, &other_key);
+		struct place a = place_of(spec, i / 2), b = place_of(other, i % 2);
 
-		if (strcmp(path, other_path) != 0)
+		if (!are_one(&a, &b))
 			continue;
-		snprintf(why, VSW_WHY_SIZE,
-			 "%s is also the %s of guest %u; each socket needs a path of its own", path,
-			 other_key, other->cid);
+		*key = a.key;
+		if (strcmp(a.path, b.path) == 0)
+			snprintf(why, VSW_WHY_SIZE,
+				 "%s is also the %s of guest %u; each socket needs a path of its "
+				 "own",
+				 a.path, b.key, other->cid);
+		else
+			snprintf(why, VSW_WHY_SIZE,
+				 "%s is the same place as %s, the %s of guest %u; each socket "
+				 "needs a path of its own",
+				 a.path, b.path, b.key, other->cid);
 		return true;
 	}
 	return false;
 }
 
+bool
+vsw_guest_spec_shares_path(const struct vsw_guest_spec *spec, const struct vsw_guest_spec *other)
+{
+	char why[VSW_WHY_SIZE];
+	const char *key;
+
+	return same_paths(spec, other, &key, why);
+}
+
 /* Guest's port P leads to <uds-path>_P: nobody else may have his socket there. */
 static bool
-is_port_path(const char *path, const char *uds_path)
+is_port_path(const struct place *place, const struct place *uds_path)
 {
-	size_t len = strlen(uds_path);
-	const char *port = path + len + 1;
+	const char *name = name_in_folder(place->path), *uds = name_in_folder(uds_path->path);
+	size_t len = strlen(uds);
+	const char *port = name + len + 1;
 
-	return strncmp(path, uds_path, len) == 0 && path[len] == '_' && port[0] != '\0' &&
-	       port[strspn(port, "0123456789")] == '\0';
+	return strncmp(name, uds, len) == 0 && name[len] == '_' && port[0] != '\0' &&
+	       port[strspn(port, "0123456789")] == '\0' && are_in_one_folder(place, uds_path);
 }
 
 static bool
 is_in_the_way(const struct vsw_guest_spec *spec, const struct vsw_guest_spec *other,
 	      const char **key, char *why)
 {
-	const char *other_key;
-
 	for (unsigned int i = 0; i < 4; i++) {
 		const struct vsw_guest_spec *a = i < 2 ? spec : other;
 		const struct vsw_guest_spec *b = i < 2 ? other : spec;
-		const char *path = path_of(a, i % 2, &other_key);
+		struct place place = place_of(a, i % 2), uds_path = place_of(b, 1);
 
-		if (!is_port_path(path, b->uds_path))
+		if (!is_port_path(&place, &uds_path))
 			continue;
-		*key = i < 2 ? other_key : "uds-path";
+		*key = i < 2 ? place.key : "uds-path";
 		snprintf(why, VSW_WHY_SIZE,
 			 "%s, the %s of guest %u, is where guest %u would reach a port of the "
 			 "host; choose another path",
-			 path, other_key, a->cid, b->cid);
+			 place.path, place.key, a->cid, b->cid);
 		return true;
 	}
 	return false;
@@ -98,9 +146,10 @@ int
 vsw_guest_spec_check_own(const struct vsw_guest_spec *spec, const char **key,
 			 char why[VSW_WHY_SIZE])
 {
-	*key = "uds-path";
-	if (strcmp(spec->socket, spec->uds_path) != 0 &&
-	    !is_port_path(spec->socket, spec->uds_path))
+	struct place socket = place_of(spec, 0), uds_path = place_of(spec, 1);
+
+	*key = uds_path.key;
+	if (!are_one(&socket, &uds_path) && !is_port_path(&socket, &uds_path))
 		return 0;
 	snprintf(why, VSW_WHY_SIZE, "%s collides with the socket of guest %u; each needs its own",
 		 spec->uds_path, spec->cid);
@@ -143,9 +192,10 @@ vsw_guest_spec_check_paths(const struct vsw_guest_spec *spec, enum vsw_conf_path
 {
 	/* As a client vswd makes nothing at `socket`. */
 	for (unsigned int i = spec->client ? 1 : 0; i < 2; i++) {
-		const char *path = path_of(spec, i, key);
+		struct place place = place_of(spec, i);
 
-		if (check_path(path, when, why) != 0)
+		*key = place.key;
+		if (check_path(place.path, when, why) != 0)
 			return -EINVAL;
 	}
 	return 0;

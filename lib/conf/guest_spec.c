@@ -6,11 +6,13 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <libgen.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <bsd/stdlib.h>
 #include <bsd/string.h>
@@ -398,6 +400,18 @@ vsw_guest_spec_add_group(struct vsw_guest_spec *spec, const char *group, char wh
 	return -EINVAL;
 }
 
+static struct vsw_folder
+folder_of(const char *path)
+{
+	char copy[sizeof(((struct vsw_guest_spec *)0)->socket)];
+	struct stat st;
+
+	strlcpy(copy, path, sizeof(copy));
+	if (stat(dirname(copy), &st) != 0)
+		return (struct vsw_folder){0};
+	return (struct vsw_folder){.dev = st.st_dev, .ino = st.st_ino};
+}
+
 int
 vsw_guest_spec_check(struct vsw_guest_spec *spec, const char **key, char why[VSW_WHY_SIZE])
 {
@@ -410,6 +424,8 @@ vsw_guest_spec_check(struct vsw_guest_spec *spec, const char **key, char why[VSW
 		snprintf(spec->name, sizeof(spec->name), "vm%u", spec->cid);
 	if (spec->n_groups == 0)
 		join_group(spec, DEFAULT_GROUP);
+	spec->socket_folder = folder_of(spec->socket);
+	spec->uds_folder = folder_of(spec->uds_path);
 	return 0;
 }
 

@@ -117,6 +117,9 @@ void vsw_conf_say_setting(const struct vsw_conf *conf, const char *key,
  */
 int vsw_guest_spec_conflict(const struct vsw_guest_spec *spec, const struct vsw_guest_spec *other,
 			    const char **key, char why[VSW_WHY_SIZE]);
+/** Do the two have a path in common, however it is spelled? */
+bool vsw_guest_spec_shares_path(const struct vsw_guest_spec *spec,
+				const struct vsw_guest_spec *other);
 int vsw_guest_spec_check_own(const struct vsw_guest_spec *spec, const char **key,
 			     char why[VSW_WHY_SIZE]);
 int vsw_guest_spec_check_paths(const struct vsw_guest_spec *spec, enum vsw_conf_paths when,

@@ -32,11 +32,19 @@
 
 #define VSW_MODE_DEFAULT (-1)
 
+/** A folder, whatever it is called: two paths into it may be spelled in many ways. */
+struct vsw_folder {
+	dev_t dev;
+	ino_t ino; /**< 0: there is none (yet) */
+};
+
 struct vsw_guest_spec {
 	char name[VSW_NAME_SIZE]; /**< letters, digits, _ . -; not all digits. "": vm<cid> */
 	uint32_t cid;             /**< 3 to 4294967294 */
 	char socket[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	char uds_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	struct vsw_folder socket_folder, uds_folder; /**< set by vsw_guest_spec_check() */
+
 	bool client;           /**< the VMM listens at `socket`, vswd connects */
 	uint32_t window_bytes; /**< tx-buffer-size: receive window per connection */
 	uint32_t queue_size;   /**< longest ring; 0: what virtio allows */
@@ -88,7 +96,7 @@ int vsw_guest_spec_add_group(struct vsw_guest_spec *spec, const char *group,
 			     char why[VSW_WHY_SIZE]);
 
 /**
- * Is anything missing? Completes the name and the groups.
+ * Is anything missing? Completes the name and the groups, looks up the folders of the paths.
  * @param key out, when it fails: the key that @p why is about.
  * @return 0 or -EINVAL.
  */

@@ -52,18 +52,13 @@ refuse(struct plan *plan, const struct vsw_conf_guest *guest, int rc, const char
 	return request_fail(plan->req, rc, "guest %u: %s: %s", guest->spec.cid, key, why);
 }
 
-static bool
-has_path(const struct vsw_guest_spec *spec, const char *path)
-{
-	return strcmp(spec->socket, path) == 0 || strcmp(spec->uds_path, path) == 0;
-}
-
 /* Sockets of guests that leave will be gone by then. */
 static bool
-leaves_path(const struct vsw_control *control, const struct plan *plan, const char *path)
+is_where_one_leaves(const struct vsw_control *control, const struct plan *plan,
+		    const struct vsw_guest_spec *spec)
 {
 	for (unsigned int i = 0; i < VSW_GUESTS_MAX; i++) {
-		if (plan->leaves[i] && has_path(&control->entry[i]->spec, path))
+		if (plan->leaves[i] && vsw_guest_spec_shares_path(spec, &control->entry[i]->spec))
 			return true;
 	}
 	return false;
@@ -92,8 +87,7 @@ check(struct vsw_control *control, struct plan *plan, const struct vsw_conf_gues
 		return refuse(plan, guest, -EINVAL, "lcore", why);
 	if (vsw_guest_spec_check_paths(spec, VSW_CONF_PATHS_LATER, &key, why) != 0)
 		return refuse(plan, guest, -EINVAL, key, why);
-	if (!leaves_path(control, plan, spec->socket) &&
-	    !leaves_path(control, plan, spec->uds_path) &&
+	if (!is_where_one_leaves(control, plan, spec) &&
 	    vsw_guest_spec_check_paths(spec, VSW_CONF_PATHS_NOW, &key, why) != 0)
 		return refuse(plan, guest, -EINVAL, key, why);
 	return 0;
