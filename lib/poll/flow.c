@@ -150,6 +150,7 @@ flow_free(struct flow *flow)
 	guest->n_flows--;
 	window_forget(flow);
 	vsw_spill_fini(&flow->backlog.spill);
+	free(flow->header);
 	free(flow);
 }
 

@@ -90,6 +90,7 @@ struct flow {
 	bool far_eof;           /* the sibling's end of stream lies behind the backlog */
 	bool is_recalled;       /* PEER_RECALL is out */
 	uint16_t n_read_chains; /* how many buffers the next READ takes */
+	struct iovec *header;   /* its pieces, while a READ of a buffer that is cut fine is out */
 	uint16_t probe_ms;
 	uint16_t n_loans_out; /* to the far end */
 
