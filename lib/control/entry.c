@@ -226,22 +226,15 @@ access_of(const struct vsw_control *control, const struct vsw_guest_spec *spec)
 	};
 }
 
-/* Lcores read these words while they change. */
-static void
-set_word(uint32_t *word, uint32_t value)
-{
-	__atomic_store_n(word, value, __ATOMIC_RELAXED);
-}
-
 static void
 set_limits(struct vsw_guest_conf *conf, const struct vsw_guest_spec *spec)
 {
-	set_word(&conf->buf_alloc, spec->window_bytes);
-	set_word(&conf->queue_size, spec->queue_size);
-	set_word(&conf->max_conns, spec->max_connections);
-	set_word(&conf->max_handshakes, spec->max_handshakes);
-	set_word(&conf->spill_budget, spec->spill_bytes);
-	set_word(&conf->max_loans, spec->max_loans);
+	conf->buf_alloc = spec->window_bytes;
+	conf->queue_size = spec->queue_size;
+	conf->max_conns = spec->max_connections;
+	conf->max_handshakes = spec->max_handshakes;
+	conf->spill_budget = spec->spill_bytes;
+	conf->max_loans = spec->max_loans;
 }
 
 struct entry *
