@@ -121,7 +121,7 @@ write_backlog(struct vsw_stream *stream)
 
 		if (len < 0) {
 			if (errno == EFAULT)
-				vsw_guard_lose(stream->guest_id);
+				vsw_guard_lose(stream->guest_id, VSW_LOSS_MEMORY);
 			if (errno != EAGAIN)
 				die(stream, errno);
 			return false;
@@ -189,7 +189,7 @@ vsw_stream_read(struct vsw_stream *stream, struct vsw_msg *msg)
 	} while (len < 0 && errno == EINTR);
 
 	if (len < 0 && errno == EFAULT)
-		vsw_guard_lose(stream->guest_id);
+		vsw_guard_lose(stream->guest_id, VSW_LOSS_MEMORY);
 	msg->len = len > 0 ? (uint32_t)len : 0;
 	msg->flags = 0;
 	if (len < 0 && errno == EAGAIN)

@@ -17,6 +17,7 @@
 #include <rte_random.h>
 
 #define VSW_LOGTYPE vsw_log_poll
+#include "vsw_guard.h"
 #include "vsw_iov.h"
 #include "vsw_log.h"
 #include "poll_guest.h"
@@ -260,8 +261,12 @@ void
 guest_lose(struct guest *guest)
 {
 	guest->is_lost = true;
-	vsw_count(&guest->counters, VSW_CTR_MEMORY_LOST, 1);
-	VSW_LOG_LIMITED(WARNING, "guest %u: its memory has gone away", guest->conf->cid);
+	if (vsw_guard_loss(guest->conf->id) == VSW_LOSS_MEMORY) {
+		vsw_count(&guest->counters, VSW_CTR_MEMORY_LOST, 1);
+		VSW_LOG_LIMITED(WARNING, "guest %u: its memory has gone away", guest->conf->cid);
+	} else {
+		vsw_count(&guest->counters, VSW_CTR_CALLS_STUCK, 1);
+	}
 	guest->n_resets = 0;
 	for_each_flow(guest, VSW_CONN_EV_GUEST_GONE);
 }

@@ -42,6 +42,8 @@ guest_pass(struct vsw_poll *poll, struct guest *guest)
 	/* Also while a stop waits for loans: those that came back are shown at once. */
 	vsw_virtq_flush(&guest->to_guest);
 	vsw_virtq_flush(&guest->from_guest);
+	if (guest->to_guest.is_stuck || guest->from_guest.is_stuck || guest->event.is_stuck)
+		vsw_guard_lose(guest->conf->id, VSW_LOSS_CALL);
 	if (guest->stopping != NULL || guest->draining != NULL || guest->detaching != NULL)
 		guest_progress(guest);
 	return work;

@@ -205,7 +205,7 @@ struct guest *guest_create(struct vsw_poll *poll, const struct vsw_guest_conf *c
 void guest_destroy(struct guest *guest);
 int guest_start(struct vsw_poll *poll, struct guest *guest, const struct vsw_rings *rings);
 void guest_stop(struct guest *guest, struct vsw_msg *stop);
-/* Its memory has gone away: what it had is over. */
+/* Its memory has gone away, or its VMM makes us wait: what it had is over. */
 void guest_lose(struct guest *guest);
 /* One of its rings is broken. */
 void guest_note_broken(struct guest *guest);

@@ -368,7 +368,8 @@ sibling_recall(struct flow *flow)
 {
 	struct vsw_msg *msg;
 
-	if (flow->sibling == NULL || flow->n_loans_out == 0 || flow->is_recalled || flow->link != LINK_OPEN)
+	if (flow->sibling == NULL || flow->n_loans_out == 0 || flow->is_recalled ||
+	    flow->link != LINK_OPEN)
 		return;
 	msg = guest_alloc(flow->guest, VSW_MSG_PEER_RECALL);
 	if (msg == NULL)

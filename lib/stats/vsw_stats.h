@@ -84,7 +84,8 @@
 	X(CHAIN_SMALL, "chain_small", "receive buffers too small for a header")                    \
 	X(RING_BAD_HEAD, "ring_bad_head", "available entries that name no descriptor")             \
 	X(RING_JUMP, "ring_jump", "available indexes further ahead than the ring is long")         \
-	X(MEMORY_LOST, "memory_lost", "times that the guest's memory was cut off")
+	X(MEMORY_LOST, "memory_lost", "times that the guest's memory was cut off")                 \
+	X(CALLS_STUCK, "calls_stuck", "times that the VMM's call descriptor made vswd wait")
 
 enum vsw_counter {
 #define X(sym, name, help) VSW_CTR_##sym,

@@ -93,6 +93,7 @@ struct gate {
 	unsigned int n_callers;
 	struct caller *admitted; /* of these; NULL: nobody */
 	int leaving;             /* to the library, of the one before; -1: that has closed it */
+	uint64_t banned_until;   /* timer cycles: nobody is let in before */
 	struct rte_timer retry;  /* the library is to close that, the admitted one waits for it */
 	struct rte_timer pause;  /* the listener is not watched */
 	struct rte_timer call;   /* the VMM is to be called */
@@ -318,7 +319,8 @@ admit(struct caller *caller)
 	struct gate *gate = caller->gate;
 	enum passed passed = PASSED_LATER;
 
-	if (gate->admitted != NULL && gate->admitted != caller)
+	if ((gate->admitted != NULL && gate->admitted != caller) ||
+	    rte_get_timer_cycles() < gate->banned_until)
 		return PASSED_NEVER;
 	gate->admitted = caller;
 	if (has_left(gate) && gate->is_free(gate->ctx))
@@ -362,7 +364,8 @@ serve(struct caller *caller)
 		}
 		if (caller->lib.fd < 0) {
 			passed = admit(caller);
-			wrong = "there is another one already, or no descriptor is free";
+			wrong = "there is another one already, the last one misbehaved a minute "
+				"ago, or no descriptor is free";
 		} else {
 			wrong = refused_by_library;
 		}
@@ -613,8 +616,9 @@ gate_create(struct vsw_loop *loop, const struct vsw_guest_conf *guest, const cha
 }
 
 void
-gate_hang_up(struct gate *gate, const char *why)
+gate_hang_up(struct gate *gate, const char *why, unsigned int ban_s)
 {
+	gate->banned_until = rte_get_timer_cycles() + ban_s * rte_get_timer_hz();
 	if (gate->admitted != NULL && gate->admitted->lib.fd >= 0)
 		end(gate->admitted, why);
 }

@@ -51,6 +51,7 @@
 #define VSW_LOGTYPE vsw_log_vhost
 #include "gate.h"
 #include "vsw_guard.h"
+#include "vsw_signal_fd.h"
 #include "vsw_guest_conf.h"
 #include "vsw_log.h"
 #include "vsw_msg.h"
@@ -77,7 +78,9 @@ enum device_state {
 };
 
 /* How often the vsw-vhost thread looks for guests whose memory is lost. */
-#define LOST_CHECK_MS 200
+#define LOST_CHECK_MS 100
+/* A VMM that made an lcore wait, for up to twice the above, does so once a minute at most. */
+#define CALL_BAN_S 60
 
 struct device {
 	const struct vsw_guest_conf *guest;
@@ -371,7 +374,7 @@ post_msg(int vid, void *arg)
 	if (vsw_vhost_needs_quiesce(msg->request) && !vsw_vhost_ends_life(msg->request))
 		start_if_ready(dev);
 	if (dev->n_faults != vsw_guard_n_faults())
-		vsw_guard_lose(dev->guest->id);
+		vsw_guard_lose(dev->guest->id, VSW_LOSS_MEMORY);
 	pthread_mutex_unlock(&dev->lock);
 	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 }
@@ -627,11 +630,16 @@ on_lost_timer(struct rte_timer *timer, void *arg)
 {
 	struct device *dev;
 
+	vsw_signal_fd_watch();
 	/* Devices come and go only on this thread. */
 	TAILQ_FOREACH (dev, &devices, entry) {
 		/* What the one before has lost is not the next one's. */
-		if (dev->gate != NULL && !is_free(dev) && vsw_guard_is_lost(dev->guest->id))
-			gate_hang_up(dev->gate, "its memory has gone away");
+		if (dev->gate == NULL || is_free(dev))
+			continue;
+		if (vsw_guard_loss(dev->guest->id) == VSW_LOSS_MEMORY)
+			gate_hang_up(dev->gate, "its memory has gone away", 0);
+		else if (vsw_guard_loss(dev->guest->id) == VSW_LOSS_CALL)
+			gate_hang_up(dev->gate, "its call descriptor makes vswd wait", CALL_BAN_S);
 	}
 }
 
