@@ -18,6 +18,7 @@
 #include "http.h"
 #include "table.h"
 #include "vsw_base.h"
+#include "vsw_number.h"
 
 const char *
 text_at(const json_t *object, const char *key)
@@ -197,11 +198,12 @@ value_of(const char *key, const char *value)
 	static const char *const booleans[] = {"hairpin", "client"};
 	static const char *const paths[] = {"socket", "uds_path"};
 	char path[PATH_MAX], cwd[PATH_MAX];
+	uint32_t number;
 
 	for (size_t i = 0; i < VSW_ARRAY_SIZE(numbers); i++) {
-		if (strcmp(key, numbers[i]) == 0 && value[0] != '\0' && strlen(value) < 16 &&
-		    value[strspn(value, "0123456789")] == '\0')
-			return json_integer(strtoll(value, NULL, 10));
+		if (strcmp(key, numbers[i]) == 0 &&
+		    vsw_number_read_u32(value, 0, UINT32_MAX, &number))
+			return json_integer(number);
 	}
 	for (size_t i = 0; i < VSW_ARRAY_SIZE(booleans); i++) {
 		if (strcmp(key, booleans[i]) != 0)

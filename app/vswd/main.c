@@ -24,6 +24,7 @@
 
 #include "options.h"
 #include "privilege.h"
+#include "runtime_dir.h"
 #include "sandbox.h"
 #include "telemetry.h"
 #include "vsw_bridge.h"
@@ -112,28 +113,6 @@ divide_descriptors(const struct options *opt)
 		      "connections in all; allow %u or more",
 		      limit, n, limit - kept, comfort);
 	vsw_quota_init(limit - kept, n);
-}
-
-/* EAL leaves the folder that it made for this process; there would be one more with every
- * start. It is empty by now, unless files are shared on purpose. */
-static void
-remove_runtime_dir(void)
-{
-	rmdir(rte_eal_get_runtime_dir());
-}
-
-/* EAL, and the sockets inside of vswd, want a folder at run time. One that was inherited from
- * another user (su, sudo), or whose name is too long for sockets in it, is not for us: without
- * it EAL uses /tmp. */
-#define RUNTIME_DIR_LEN_MAX 60
-
-static void
-forget_foreign_runtime_dir(void)
-{
-	const char *dir = getenv("XDG_RUNTIME_DIR");
-
-	if (dir != NULL && (strlen(dir) > RUNTIME_DIR_LEN_MAX || access(dir, W_OK | X_OK) != 0))
-		unsetenv("XDG_RUNTIME_DIR");
 }
 
 /* Before EAL makes threads, which inherit it. */
@@ -312,11 +291,13 @@ run_lcore(void *arg)
 static void
 run(struct vswd *vswd)
 {
+	struct vsw_loop *main_loop = vswd->loop[rte_get_main_lcore()];
 	unsigned int lcore;
 
 	RTE_LCORE_FOREACH_WORKER(lcore)
 	rte_eal_remote_launch(run_lcore, vswd->loop[lcore], lcore);
-	vsw_loop_run(vswd->loop[rte_get_main_lcore()]);
+	vsw_loop_run(main_loop);
+	vsw_vhost_stop(main_loop);
 	RTE_LCORE_FOREACH_WORKER(lcore)
 	vsw_loop_stop(vswd->loop[lcore]);
 	rte_eal_mp_wait_lcore();
@@ -349,13 +330,11 @@ main(int argc, char **argv)
 	options_parse(&vswd.opt, argc, argv);
 	divide_descriptors(&vswd.opt);
 	set_up_signals();
-	forget_foreign_runtime_dir();
-	privilege_forgo(&vswd.opt.user);
+	privilege_forgo();
+	runtime_dir_prepare(&vswd.opt.user);
 	/* Nobody shall connect to a socket before it has the mode that it is to have. */
 	vswd.umask = umask(077);
-	atexit(remove_runtime_dir); /* before EAL's own, so that it runs after them */
-	if (rte_eal_init(vswd.opt.eal_argc, vswd.opt.eal_argv) < 0)
-		errx(EXIT_FAILURE, "EAL cannot start: %s", rte_strerror(rte_errno));
+	options_start_eal(&vswd.opt);
 	rte_timer_subsystem_init();
 	if (vsw_guard_install() != 0)
 		err(EXIT_FAILURE, "SIGBUS handler");

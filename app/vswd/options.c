@@ -10,6 +10,7 @@
 #include "options.h"
 
 #include <err.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <sched.h>
 #include <stdarg.h>
@@ -19,6 +20,8 @@
 #include <unistd.h>
 
 #include <bsd/string.h>
+
+#include <rte_eal.h>
 
 #include "eal_lcores.h"
 #include "vsw_base.h"
@@ -86,7 +89,8 @@ static const char help[] =
 	"    limit-loans=N        buffers of it that are in use at a time (default 64)\n"
 	"    limit-spill-bytes=N  bounds windows, so what slow readers leave (default 16777216)\n"
 	"    socket-mode=MODE     of both sockets, octal (default: 777 without the umask)\n"
-	"    socket-owner=USER    and socket-group=GROUP, by name or number\n"
+	"    socket-owner=USER    of both sockets, by name or number\n"
+	"    socket-group=GROUP   likewise\n"
 	"  --config FILE          serve the guests of a YAML file; SIGHUP reads it again\n"
 	"  --guest-cid N --socket PATH --uds-path PATH ...\n"
 	"                         serve one guest: each key above is an option, too\n"
@@ -106,7 +110,7 @@ static const char help[] =
 	"                         can be added later\n"
 	"  --api-mode MODE        of that socket, octal (default: 600)\n"
 	"  --print-capabilities   print what QEMU and libvirt ask vhost-user programs, and exit\n"
-	"  -h, --help             print this and exit\n"
+	"  -h, --help             print this and exit; vswd --help -- prints EAL's options\n"
 	"  -V, --version          print the version and exit\n"
 	"\n"
 	"EAL options place the work: with -l 0 one lcore does everything; with -l 0-2 the\n"
@@ -133,6 +137,20 @@ add_guest_options(void)
 			.has_arg = required_argument,
 			.val = OPT_GUEST_KEY + (int)i,
 		};
+}
+
+/* Our options in either spelling, as keys are: --guest_cid is --guest-cid. */
+static void
+spell_with_dashes(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		size_t len = strncmp(argv[i], "--", 2) == 0 ? strcspn(argv[i], "=") : 0;
+
+		for (size_t c = 0; c < len; c++) {
+			if (argv[i][c] == '_')
+				argv[i][c] = '-';
+		}
+	}
 }
 
 static bool
@@ -421,6 +439,62 @@ add_eal_defaults(struct options *opt)
 		add_eal(opt, "--file-prefix=vswd%d", (int)getpid());
 }
 
+/* `vswd --help --`: EAL prints its usage and ends the process. */
+static void
+help_with_eal(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0)
+			rte_eal_init(argc, argv);
+	}
+}
+
+static bool is_starting_eal;
+
+static void
+say_eal_cannot_start(void)
+{
+	warnx("EAL cannot start, for the reason that it gives above; vswd --help -- lists its "
+	      "options");
+}
+
+/* From DPDK 25.11 on EAL ends the process when an option is wrong. */
+static void
+on_exit_of_eal(void)
+{
+	if (!is_starting_eal)
+		return;
+	say_eal_cannot_start();
+	_exit(EXIT_FAILURE);
+}
+
+/* When an option of EAL's is wrong EAL says so on standard error, in a line or two; behind that
+ * it prints a hundred of its usage on standard output. */
+void
+options_start_eal(struct options *opt)
+{
+	int out = dup(STDOUT_FILENO);
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	int rc;
+
+	fflush(stdout);
+	if (out >= 0 && null >= 0)
+		dup2(null, STDOUT_FILENO);
+	is_starting_eal = true;
+	atexit(on_exit_of_eal);
+	rc = rte_eal_init(opt->eal_argc, opt->eal_argv);
+	is_starting_eal = false;
+	fflush(stdout);
+	if (out >= 0)
+		dup2(out, STDOUT_FILENO);
+	close(out);
+	close(null);
+	if (rc < 0) {
+		say_eal_cannot_start();
+		exit(EXIT_FAILURE);
+	}
+}
+
 /* What is left of --check when the options are known: lcores, as far as they can be foreseen. */
 static void
 check_and_exit(struct options *opt)
@@ -446,7 +520,9 @@ options_parse(struct options *opt, int argc, char **argv)
 	int split;
 
 	add_guest_options();
+	spell_with_dashes(argc, argv);
 	split = find_ours(argc, argv);
+	help_with_eal(split, argv);
 	memset(opt, 0, sizeof(*opt));
 	opt->conf.idle = VSW_IDLE_ADAPTIVE;
 	argv[split] = argv[0];

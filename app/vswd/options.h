@@ -27,6 +27,9 @@ struct options {
 /** Read the command line. Ends the process for --help, --version, --check (0) and mistakes (1). */
 void options_parse(struct options *opt, int argc, char **argv);
 
+/** Start EAL with what it was told. Ends the process, with a sentence, if it will not. */
+void options_start_eal(struct options *opt);
+
 /** Guests to make room for. */
 unsigned int options_max_guests(const struct options *opt);
 

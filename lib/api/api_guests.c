@@ -11,8 +11,8 @@
 #include "api_priv.h"
 #include "json.h"
 
-static void
-ask_for_guests(struct exchange *x, const char *who, void (*next)(struct exchange *x))
+void
+api_ask_for_guests(struct exchange *x, const char *who, void (*next)(struct exchange *x))
 {
 	vsw_request_clear(&x->req);
 	x->req.n_guests = 0;
@@ -27,8 +27,8 @@ tell_guests(struct exchange *x)
 	json_t *list = json_array();
 
 	for (unsigned int i = 0; i < x->req.n_guests; i++)
-		json_array_append_new(list, json_of_guest(&x->req.guests[i], with_counters,
-							  x->req.with_hists));
+		json_array_append_new(
+			list, json_of_guest(&x->req.guests[i], with_counters, x->req.with_hists));
 	exchange_answer_json(x, MHD_HTTP_OK, json_pack("{s:o}", "guests", list));
 }
 
@@ -36,7 +36,7 @@ void
 api_guests_list(struct exchange *x)
 {
 	x->req.with_hists = exchange_param(x, "histograms") != NULL;
-	ask_for_guests(x, "", tell_guests);
+	api_ask_for_guests(x, "", tell_guests);
 }
 
 static void
@@ -50,7 +50,7 @@ void
 api_guest_show(struct exchange *x)
 {
 	x->req.with_hists = true;
-	ask_for_guests(x, x->who, tell_guest);
+	api_ask_for_guests(x, x->who, tell_guest);
 }
 
 /* Set x->req.spec from the body. @return false after an error was answered. */
@@ -88,7 +88,7 @@ show_added(struct exchange *x)
 	x->req.with_hists = true;
 	snprintf(who, sizeof(who), "%u", x->req.spec.cid);
 	snprintf(x->location, sizeof(x->location), "/guests/%s", who);
-	ask_for_guests(x, who, tell_guest);
+	api_ask_for_guests(x, who, tell_guest);
 }
 
 void
@@ -116,7 +116,7 @@ show_changed(struct exchange *x)
 
 	snprintf(who, sizeof(who), "%u", x->req.spec.cid);
 	x->req.with_hists = true;
-	ask_for_guests(x, who, tell_guest);
+	api_ask_for_guests(x, who, tell_guest);
 }
 
 /* A name that was made of the CID follows it. */
@@ -134,17 +134,15 @@ static void
 change(struct exchange *x)
 {
 	x->req.spec = x->req.guests[0].spec;
-	/* The guest's CID: it may be renamed meanwhile. */
-	snprintf(x->req.who, sizeof(x->req.who), "%u", x->req.spec.cid);
 	api_forget_default_name(&x->req.spec);
 	if (take_spec(x))
-		exchange_ask(x, VSW_REQUEST_CHANGE_GUEST, show_changed);
+		exchange_change(x, 0, api_guest_change, show_changed);
 }
 
 void
 api_guest_change(struct exchange *x)
 {
-	ask_for_guests(x, x->who, change);
+	api_ask_for_guests(x, x->who, change);
 }
 
 /*
@@ -179,7 +177,7 @@ tell_groups(struct exchange *x)
 void
 api_groups_list(struct exchange *x)
 {
-	ask_for_guests(x, "", tell_groups);
+	api_ask_for_guests(x, "", tell_groups);
 }
 
 /*
@@ -197,9 +195,9 @@ tell_stats(struct exchange *x)
 		vsw_hists_add(&hists, &x->req.guests[i].hists);
 	}
 	exchange_answer_json(x, MHD_HTTP_OK,
-			     json_pack("{s:I, s:o, s:o}",                         /**/
-				       "guests", (json_int_t)x->req.n_guests,     /**/
-				       "counters", json_of_counters(&counters),   /**/
+			     json_pack("{s:I, s:o, s:o}",                       /**/
+				       "guests", (json_int_t)x->req.n_guests,   /**/
+				       "counters", json_of_counters(&counters), /**/
 				       "histograms", json_of_hists(&hists)));
 }
 
@@ -207,5 +205,5 @@ void
 api_stats_show(struct exchange *x)
 {
 	x->req.with_hists = true;
-	ask_for_guests(x, "", tell_stats);
+	api_ask_for_guests(x, "", tell_stats);
 }

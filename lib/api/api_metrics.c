@@ -94,8 +94,7 @@ tell_guests(FILE *f, const struct vsw_request *req)
 				req->guests[i].n_conns);
 	family(f, "vsw_guest_loans_out", "gauge", "payload lent to hosts and siblings now");
 	for (unsigned int i = 0; i < req->n_guests; i++)
-		sample_of_guest(f, "vsw_guest_loans_out", &req->guests[i],
-				req->guests[i].n_loans);
+		sample_of_guest(f, "vsw_guest_loans_out", &req->guests[i], req->guests[i].n_loans);
 	family(f, "vsw_guest_attached", "gauge", "1: a VMM is connected");
 	for (unsigned int i = 0; i < req->n_guests; i++)
 		sample_of_guest(f, "vsw_guest_attached", &req->guests[i],

@@ -129,17 +129,18 @@ json_of_hist(const struct vsw_hist *h)
 			continue;
 		json_array_append_new(
 			buckets,
-			json_pack("{s:I, s:o, s:I}",                             /**/
-				  "from_us", (json_int_t)vsw_hist_from(i),       /**/
-				  "below_us", end == UINT64_MAX ? json_null() : json_integer((json_int_t)end),
+			json_pack("{s:I, s:o, s:I}",                       /**/
+				  "from_us", (json_int_t)vsw_hist_from(i), /**/
+				  "below_us",
+				  end == UINT64_MAX ? json_null() : json_integer((json_int_t)end),
 				  "count", (json_int_t)h->bucket[i]));
 	}
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:o}",                  /**/
-			 "count", (json_int_t)vsw_hist_count(h),            /**/
-			 "sum_us", (json_int_t)h->sum_us,                   /**/
-			 "p50_us", (json_int_t)vsw_hist_percentile(h, 50),  /**/
-			 "p99_us", (json_int_t)vsw_hist_percentile(h, 99),  /**/
-			 "max_us", (json_int_t)h->max_us,                   /**/
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:o}",                 /**/
+			 "count", (json_int_t)vsw_hist_count(h),           /**/
+			 "sum_us", (json_int_t)h->sum_us,                  /**/
+			 "p50_us", (json_int_t)vsw_hist_percentile(h, 50), /**/
+			 "p99_us", (json_int_t)vsw_hist_percentile(h, 99), /**/
+			 "max_us", (json_int_t)h->max_us,                  /**/
 			 "buckets", buckets);
 }
 
@@ -431,28 +432,29 @@ json_to_spec(const json_t *object, struct vsw_guest_spec *spec, char error[VSW_E
 json_t *
 json_of_conn(const struct vsw_conn_info *conn)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I,"
-			 " s:I, s:I, s:I, s:b, s:b}",
-			 "id", (json_int_t)conn->id,                                 /**/
-			 "guest_cid", (json_int_t)conn->guest_cid,                   /**/
-			 "guest_port", (json_int_t)conn->guest_port,                 /**/
-			 "far_cid", (json_int_t)conn->far_cid,                       /**/
-			 "far_port", (json_int_t)conn->far_port,                     /**/
-			 "opened_by", conn->from_guest ? "guest" : "far",            /**/
-			 "state", conn->state,                                       /**/
-			 "age_s", (double)conn->age_ms / 1000,                       /**/
-			 "from_guest_bytes", (json_int_t)conn->from_guest_bytes,     /**/
-			 "to_guest_bytes", (json_int_t)conn->to_guest_bytes,         /**/
-			 "from_guest_packets", (json_int_t)conn->from_guest_packets, /**/
-			 "to_guest_packets", (json_int_t)conn->to_guest_packets,     /**/
-			 "from_guest_stalls", (json_int_t)conn->from_guest_stalls,   /**/
-			 "to_guest_stalls", (json_int_t)conn->to_guest_stalls,       /**/
-			 "loans_out", (json_int_t)conn->loans_out,                   /**/
-			 "guest_window", (json_int_t)conn->guest_window,             /**/
-			 "waiting_bytes", (json_int_t)conn->waiting_bytes,           /**/
-			 "far_waiting_bytes", (json_int_t)conn->far_waiting_bytes,   /**/
-			 "guest_sends", conn->guest_sends,                           /**/
-			 "guest_receives", conn->guest_receives);
+	return json_pack(
+		"{s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I,"
+		" s:I, s:I, s:I, s:b, s:b}",
+		"id", (json_int_t)conn->id,                                 /**/
+		"guest_cid", (json_int_t)conn->guest_cid,                   /**/
+		"guest_port", (json_int_t)conn->guest_port,                 /**/
+		"far_cid", (json_int_t)conn->far_cid,                       /**/
+		"far_port", (json_int_t)conn->far_port,                     /**/
+		"opened_by", conn->from_guest ? "guest" : "far",            /**/
+		"state", conn->state,                                       /**/
+		"age_s", (double)conn->age_ms / 1000,                       /**/
+		"from_guest_bytes", (json_int_t)conn->from_guest_bytes,     /**/
+		"to_guest_bytes", (json_int_t)conn->to_guest_bytes,         /**/
+		"from_guest_packets", (json_int_t)conn->from_guest_packets, /**/
+		"to_guest_packets", (json_int_t)conn->to_guest_packets,     /**/
+		"from_guest_stalls", (json_int_t)conn->from_guest_stalls,   /**/
+		"to_guest_stalls", (json_int_t)conn->to_guest_stalls,       /**/
+		"loans_out", (json_int_t)conn->loans_out,                   /**/
+		"guest_window", (json_int_t)conn->guest_window,             /**/
+		"waiting_bytes", (json_int_t)conn->waiting_bytes,           /**/
+		"far_waiting_bytes", (json_int_t)conn->far_waiting_bytes,   /**/
+		"guest_sends", conn->guest_sends,                           /**/
+		"guest_receives", conn->guest_receives);
 }
 
 json_t *

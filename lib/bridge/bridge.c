@@ -385,14 +385,14 @@ on_open_account(void *ctx, struct vsw_msg *msg)
 	struct vsw_bridge_guest *account = calloc(1, sizeof(*account));
 
 	msg->result = account != NULL ? 0 : -ENOMEM;
-	msg->counters = NULL;
-	msg->hists = NULL;
+	msg->tally = NULL;
 	if (account != NULL) {
 		TAILQ_INIT(&account->streams);
 		TAILQ_INSERT_TAIL(&bridge->accounts, account, entry);
 		bridge->by_id[msg->guest->id] = account;
-		msg->counters = &account->counters;
-		msg->hists = &account->hists;
+		account->tally.counters = &account->counters;
+		account->tally.hists = &account->hists;
+		msg->tally = &account->tally;
 	}
 	vsw_msg_reply(msg->reply_to, msg, VSW_MSG_ACCOUNT_OPEN);
 }

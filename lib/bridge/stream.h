@@ -24,6 +24,7 @@ struct vsw_bridge_guest {
 	bool is_closed;                      /* it has gone */
 	struct vsw_counters counters;
 	struct vsw_hists hists;
+	struct vsw_tally tally;
 	TAILQ_HEAD(, vsw_stream) streams;
 };
 

@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <bsd/stdlib.h>
 #include <bsd/string.h>
 
 #include "vsw_base.h"
+#include "vsw_number.h"
 
 /* One `key=value`. @return 0 or -EINVAL. */
 static int
@@ -103,10 +103,9 @@ set_idle(struct vsw_conf *conf, const char *value)
 static const char *
 set_max_guests(struct vsw_conf *conf, const char *value)
 {
-	const char *wrong;
-
-	conf->max_guests = (uint32_t)strtonum(value, 1, VSW_GUESTS_SERVED, &wrong);
-	return wrong == NULL ? NULL : "it is a number from 1 to 511";
+	return vsw_number_read_u32(value, 1, VSW_GUESTS_SERVED, &conf->max_guests)
+		       ? NULL
+		       : "it is a number from 1 to 511";
 }
 
 static const char *

@@ -18,6 +18,7 @@
 #include <bsd/string.h>
 
 #include "vsw_base.h"
+#include "vsw_number.h"
 #include "vsw_packet.h"
 
 /* sun_path takes 107 characters; for every guest port "_4294967295" must fit behind it. */
@@ -49,15 +50,6 @@ vsw_guest_spec_init(struct vsw_guest_spec *spec)
  */
 
 typedef const char *(*set_fn)(struct vsw_guest_spec *spec, const char *value);
-
-static bool
-read_u32(const char *value, long long min, long long max, uint32_t *number)
-{
-	const char *wrong;
-
-	*number = (uint32_t)strtonum(value, min, max, &wrong);
-	return wrong == NULL;
-}
 
 static bool
 read_bool(const char *value, bool *on)
@@ -96,9 +88,9 @@ set_name(struct vsw_guest_spec *spec, const char *value)
 static const char *
 set_guest_cid(struct vsw_guest_spec *spec, const char *value)
 {
-	return read_u32(value, VSW_CID_GUEST_MIN, VSW_CID_GUEST_MAX, &spec->cid)
+	return vsw_number_read_u32(value, VSW_CID_GUEST_MIN, VSW_CID_GUEST_MAX, &spec->cid)
 		       ? NULL
-		       : "a guest has a CID from 3 to 4294967294";
+		       : "a guest has a CID from 3 to 4294967294, in plain digits";
 }
 
 static const char *
@@ -128,7 +120,7 @@ set_client(struct vsw_guest_spec *spec, const char *value)
 static const char *
 set_tx_buffer_size(struct vsw_guest_spec *spec, const char *value)
 {
-	return read_u32(value, 1, 1 << 30, &spec->window_bytes)
+	return vsw_number_read_u32(value, 1, 1 << 30, &spec->window_bytes)
 		       ? NULL
 		       : "it is a number of bytes from 1 to 1073741824";
 }
@@ -136,7 +128,7 @@ set_tx_buffer_size(struct vsw_guest_spec *spec, const char *value)
 static const char *
 set_queue_size(struct vsw_guest_spec *spec, const char *value)
 {
-	if (read_u32(value, 1, 32768, &spec->queue_size) &&
+	if (vsw_number_read_u32(value, 1, 32768, &spec->queue_size) &&
 	    (spec->queue_size & (spec->queue_size - 1)) == 0)
 		return NULL;
 	return "it is a power of two from 1 to 32768";
@@ -196,16 +188,18 @@ set_hairpin(struct vsw_guest_spec *spec, const char *value)
 static const char *
 set_lcore(struct vsw_guest_spec *spec, const char *value)
 {
-	const char *wrong;
+	uint32_t lcore;
 
-	spec->lcore = (int32_t)strtonum(value, 0, 1023, &wrong);
-	return wrong == NULL ? NULL : "it is the number of a polling lcore";
+	if (!vsw_number_read_u32(value, 0, 1023, &lcore))
+		return "it is the number of a polling lcore";
+	spec->lcore = (int32_t)lcore;
+	return NULL;
 }
 
 static const char *
 set_limit_connections(struct vsw_guest_spec *spec, const char *value)
 {
-	return read_u32(value, 1, 1 << 20, &spec->max_connections)
+	return vsw_number_read_u32(value, 1, 1 << 20, &spec->max_connections)
 		       ? NULL
 		       : "it is a number of connections from 1 to 1048576";
 }
@@ -213,7 +207,7 @@ set_limit_connections(struct vsw_guest_spec *spec, const char *value)
 static const char *
 set_limit_handshakes(struct vsw_guest_spec *spec, const char *value)
 {
-	return read_u32(value, 1, 1 << 20, &spec->max_handshakes)
+	return vsw_number_read_u32(value, 1, 1 << 20, &spec->max_handshakes)
 		       ? NULL
 		       : "it is a number of hosts from 1 to 1048576";
 }
@@ -221,7 +215,7 @@ set_limit_handshakes(struct vsw_guest_spec *spec, const char *value)
 static const char *
 set_limit_loans(struct vsw_guest_spec *spec, const char *value)
 {
-	return read_u32(value, 1, VSW_LOANS_MAX, &spec->max_loans)
+	return vsw_number_read_u32(value, 1, VSW_LOANS_MAX, &spec->max_loans)
 		       ? NULL
 		       : "it is a number of buffers from 1 to 64";
 }
@@ -229,7 +223,7 @@ set_limit_loans(struct vsw_guest_spec *spec, const char *value)
 static const char *
 set_limit_spill_bytes(struct vsw_guest_spec *spec, const char *value)
 {
-	return read_u32(value, 0, 1 << 30, &spec->spill_bytes)
+	return vsw_number_read_u32(value, 0, 1 << 30, &spec->spill_bytes)
 		       ? NULL
 		       : "it is a number of bytes from 0 to 1073741824";
 }
@@ -252,7 +246,7 @@ set_socket_owner(struct vsw_guest_spec *spec, const char *value)
 {
 	const struct passwd *user;
 
-	if (read_u32(value, 0, UINT32_MAX - 1, &spec->socket_owner))
+	if (vsw_number_read_u32(value, 0, UINT32_MAX - 1, &spec->socket_owner))
 		return NULL;
 	user = getpwnam(value);
 	if (user == NULL)
@@ -266,7 +260,7 @@ set_socket_group(struct vsw_guest_spec *spec, const char *value)
 {
 	const struct group *group;
 
-	if (read_u32(value, 0, UINT32_MAX - 1, &spec->socket_group))
+	if (vsw_number_read_u32(value, 0, UINT32_MAX - 1, &spec->socket_group))
 		return NULL;
 	group = getgrnam(value);
 	if (group == NULL)

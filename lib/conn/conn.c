@@ -66,6 +66,18 @@ vsw_conn_reason_str(enum vsw_conn_reason reason)
 	return (unsigned int)reason < VSW_CONN_N_REASONS ? text[reason] : "unknown";
 }
 
+const char *
+vsw_conn_reason_name(enum vsw_conn_reason reason)
+{
+	static const char *const name[] = {
+#define X(sym, str) [VSW_CONN_REASON_##sym] = #sym,
+		VSW_CONN_REASON_TABLE(X)
+#undef X
+	};
+
+	return (unsigned int)reason < VSW_CONN_N_REASONS ? name[reason] : "unknown";
+}
+
 void
 vsw_conn_init_from_guest(struct vsw_conn *conn, const struct vsw_pkt *request, uint32_t buf_alloc)
 {

@@ -282,5 +282,7 @@ bool vsw_conn_refuse(const struct vsw_pkt *pkt, struct vsw_pkt *rst);
 
 const char *vsw_conn_state_str(enum vsw_conn_state state);
 const char *vsw_conn_reason_str(enum vsw_conn_reason reason);
+/** "FAR_CLOSED" and so on. Static. */
+const char *vsw_conn_reason_name(enum vsw_conn_reason reason);
 
 #endif /* VSW_CONN_H */

@@ -13,6 +13,7 @@
 #define VSW_LOGTYPE vsw_log_control
 #include "vsw_base.h"
 #include "vsw_log.h"
+#include "vsw_trace.h"
 #include "control_priv.h"
 
 extern int vsw_log_control;
@@ -221,6 +222,9 @@ make_plan(struct vsw_control *control, struct plan *plan, struct vsw_conf_guest 
 		entry = named(control, req);
 		if (entry == NULL)
 			return -ENOENT;
+		if (req->expected != NULL && vsw_guest_spec_diff(&entry->spec, req->expected) != 0)
+			return request_fail(req, -ESTALE, "guest %u was changed meanwhile",
+					    entry->spec.cid);
 		plan->from_config = entry->from_config;
 		rc = complete_spec(req, guest);
 		if (rc == 0)
@@ -360,9 +364,11 @@ finish(struct vsw_control *control)
 
 	if (req != NULL && result != 0)
 		request_fail(req, result, "%s", alter->error);
-	if (req != NULL && req->verb == VSW_REQUEST_APPLY)
+	if (req != NULL && req->verb == VSW_REQUEST_APPLY) {
+		vsw_trace_reload(result, alter->n_came, alter->n_left, alter->n_changed);
 		VSW_LOG(NOTICE, "reloaded: %u guests came, %u left, %u changed", alter->n_came,
 			alter->n_left, alter->n_changed);
+	}
 	free(alter->coming);
 	memset(alter, 0, sizeof(*alter));
 	if (req != NULL) {
@@ -405,6 +411,7 @@ void
 alter_on_up(struct entry *entry)
 {
 	entry->control->alter.n_came++;
+	vsw_trace_guest_added(entry->spec.cid, entry->spec.name);
 	VSW_LOG(INFO, "guest %u (%s): waiting for its VMM at %s", entry->spec.cid, entry->spec.name,
 		entry->spec.socket);
 	uncount(entry);
@@ -426,6 +433,7 @@ alter_on_gone(struct entry *entry)
 
 	if (!entry->is_failed)
 		VSW_LOG(INFO, "guest %u (%s): removed", entry->spec.cid, entry->spec.name);
+	vsw_trace_guest_gone(entry->spec.cid, entry->spec.name);
 	uncount(entry);
 	entry_free(entry);
 	alter_check_end(control);
@@ -449,6 +457,8 @@ begin(struct vsw_control *control, struct vsw_request *req)
 	if (plan == NULL || make_plan(control, plan, &guest) != 0 ||
 	    note_coming(control, plan) != 0) {
 		free(plan);
+		if (req->verb == VSW_REQUEST_APPLY)
+			vsw_trace_reload(req->result, 0, 0, 0);
 		memset(&control->alter, 0, sizeof(control->alter));
 		request_answer(control, req);
 		return;

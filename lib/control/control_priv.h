@@ -49,13 +49,9 @@ struct entry {
 	struct rte_timer drain_timer;
 
 	enum vsw_vmm vmm;
-	struct vsw_counters counters;               /* of the handshakes */
-	const struct vsw_counters *poll_counters;   /* while attached */
-	const struct vsw_counters *bridge_counters; /* while it has an account */
-	const struct vsw_hists *poll_hists;         /* like poll_counters */
-	const struct vsw_hists *bridge_hists;       /* like bridge_counters */
-	const unsigned int *n_conns;                /* while attached */
-	const uint16_t *n_loans;                    /* while attached */
+	struct vsw_counters counters;         /* of the handshakes */
+	const struct vsw_tally *poll_tally;   /* while attached */
+	const struct vsw_tally *bridge_tally; /* while it has an account */
 };
 
 /* What is being altered. Guests leave first, then others come: they may use the same CIDs and

@@ -41,6 +41,8 @@
 #define VSW_LOGTYPE vsw_log_control
 #include "vsw_base.h"
 #include "vsw_log.h"
+#include "vsw_number.h"
+#include "vsw_trace.h"
 #include "control_priv.h"
 
 extern int vsw_log_control;
@@ -144,6 +146,7 @@ on_routed(void *ctx, struct vsw_msg *msg)
 	vsw_routes_destroy(control->old_routes);
 	control->old_routes = NULL;
 	control->routed = control->published;
+	vsw_trace_routes_changed(control->routed);
 	if (control->routes_are_old)
 		routes_renew(control);
 	entry_advance_all(control);
@@ -226,15 +229,22 @@ access_of(const struct vsw_control *control, const struct vsw_guest_spec *spec)
 	};
 }
 
+/* Lcores read these words while they change. */
+static void
+set_word(uint32_t *word, uint32_t value)
+{
+	__atomic_store_n(word, value, __ATOMIC_RELAXED);
+}
+
 static void
 set_limits(struct vsw_guest_conf *conf, const struct vsw_guest_spec *spec)
 {
-	conf->buf_alloc = spec->window_bytes;
-	conf->queue_size = spec->queue_size;
-	conf->max_conns = spec->max_connections;
-	conf->max_handshakes = spec->max_handshakes;
-	conf->spill_budget = spec->spill_bytes;
-	conf->max_loans = spec->max_loans;
+	set_word(&conf->buf_alloc, spec->window_bytes);
+	set_word(&conf->queue_size, spec->queue_size);
+	set_word(&conf->max_conns, spec->max_connections);
+	set_word(&conf->max_handshakes, spec->max_handshakes);
+	set_word(&conf->spill_budget, spec->spill_bytes);
+	set_word(&conf->max_loans, spec->max_loans);
 }
 
 struct entry *
@@ -302,11 +312,10 @@ entry_by_cid(struct vsw_control *control, uint32_t cid)
 struct entry *
 entry_by_who(struct vsw_control *control, const char *who)
 {
-	char *end;
-	unsigned long long cid = strtoull(who, &end, 10);
+	uint32_t cid;
 
-	if (who[0] >= '0' && who[0] <= '9' && *end == '\0')
-		return cid <= UINT32_MAX ? entry_by_cid(control, (uint32_t)cid) : NULL;
+	if (vsw_number_read_u32(who, 0, UINT32_MAX, &cid))
+		return entry_by_cid(control, cid);
 	for (unsigned int i = 0; i < VSW_GUESTS_MAX; i++) {
 		if (control->entry[i] != NULL && strcmp(control->entry[i]->spec.name, who) == 0)
 			return control->entry[i];
@@ -445,14 +454,10 @@ advance_down(struct entry *entry)
 	} else if (entry->is_attached && !entry->has_passed) {
 		step(entry, entry->conf.bridge_loop, VSW_MSG_BARRIER);
 	} else if (entry->is_attached) {
-		entry->poll_counters = NULL;
-		entry->poll_hists = NULL;
-		entry->n_conns = NULL;
-		entry->n_loans = NULL;
+		entry->poll_tally = NULL;
 		step(entry, entry->conf.poll_loop, VSW_MSG_DETACH);
 	} else if (entry->has_account) {
-		entry->bridge_counters = NULL;
-		entry->bridge_hists = NULL;
+		entry->bridge_tally = NULL;
 		step(entry, entry->conf.bridge_loop, VSW_MSG_CLOSE_ACCOUNT);
 	} else {
 		alter_on_gone(entry);
@@ -533,8 +538,7 @@ on_account_open(void *ctx, struct vsw_msg *msg)
 
 	entry->is_awaiting = false;
 	entry->has_account = msg->result == 0;
-	entry->bridge_counters = msg->counters;
-	entry->bridge_hists = msg->hists;
+	entry->bridge_tally = msg->tally;
 	if (msg->result != 0)
 		fail(entry, "it", msg->result);
 	vsw_msg_free(msg);
@@ -548,10 +552,7 @@ on_attached(void *ctx, struct vsw_msg *msg)
 
 	entry->is_awaiting = false;
 	entry->is_attached = msg->result == 0;
-	entry->poll_counters = msg->counters;
-	entry->poll_hists = msg->hists;
-	entry->n_conns = msg->n_conns;
-	entry->n_loans = msg->n_loans;
+	entry->poll_tally = msg->tally;
 	if (msg->result != 0)
 		fail(entry, "it", msg->result);
 	vsw_msg_free(msg);
@@ -632,7 +633,15 @@ on_account_closed(void *ctx, struct vsw_msg *msg)
 static void
 on_vmm(void *ctx, struct vsw_msg *msg)
 {
-	entry_of(ctx, msg)->vmm = (enum vsw_vmm)msg->port;
+	static const char *const text[] = {
+		[VSW_VMM_NONE] = "none",
+		[VSW_VMM_CONNECTED] = "connected",
+		[VSW_VMM_RUNNING] = "running",
+	};
+	struct entry *entry = entry_of(ctx, msg);
+
+	entry->vmm = (enum vsw_vmm)msg->port;
+	vsw_trace_guest_vmm(entry->spec.cid, text[entry->vmm]);
 	vsw_msg_free(msg);
 }
 

@@ -117,7 +117,7 @@ struct vsw_control_info {
 enum vsw_request_verb {
 	VSW_REQUEST_ADD_GUEST,     /**< spec */
 	VSW_REQUEST_REMOVE_GUEST,  /**< who */
-	VSW_REQUEST_CHANGE_GUEST,  /**< who, spec */
+	VSW_REQUEST_CHANGE_GUEST,  /**< who, spec, expected */
 	VSW_REQUEST_APPLY,         /**< conf: see vsw_control_reload() */
 	VSW_REQUEST_LIST_GUESTS,   /**< who, or "": all; with_hists. Gives guests, n_guests */
 	VSW_REQUEST_LIST_CONNS,    /**< query. Gives page */
@@ -132,8 +132,10 @@ struct vsw_request {
 	enum vsw_request_verb verb;
 	char who[VSW_NAME_SIZE]; /**< a guest: its name, or its CID in digits */
 	struct vsw_guest_spec spec;
+	/** What the guest is now, or -ESTALE; NULL: whatever it is. Kept until the answer. */
+	const struct vsw_guest_spec *expected;
 	const struct vsw_conf *conf; /**< kept by reference until the answer */
-	bool with_hists; /**< of LIST_GUESTS: they are 4 KiB for each guest */
+	bool with_hists;             /**< of LIST_GUESTS: they are 4 KiB for each guest */
 	struct vsw_conn_query query;
 	uint64_t conn_id;
 	char log_pattern[128]; /**< of log types, as EAL's --log-level: "vsw.*" */
@@ -144,7 +146,8 @@ struct vsw_request {
 
 	/* The answer. */
 	int result; /**< 0; -EINVAL: cannot be; -ENOENT: no such guest or connection; -EEXIST: a
-		     * guest has that already; -ESHUTDOWN: vswd is going; -ENOMEM; ... */
+		     * guest has that already; -ESTALE: it is not as expected; -ESHUTDOWN: vswd is
+		     * going; -ENOMEM; ... */
 	char error[VSW_ERROR_SIZE];    /**< one sentence when result < 0 */
 	struct vsw_guest_info *guests; /**< allocated, sorted by CID */
 	unsigned int n_guests;

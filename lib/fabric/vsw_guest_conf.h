@@ -6,8 +6,7 @@
  * Written by the control lcore, read-only for everybody else; messages refer to a guest by a
  * pointer to this. What it is and where it lives is fixed from before it is attached until the
  * last part has detached it. What is marked "may change" is a word each, which the control lcore
- * stores anew while others read it: they take it as it is when they need it. The type sees to
- * that; no two of them belong together.
+ * stores anew while others read it: they take it as it is when they need it.
  */
 #ifndef VSW_GUEST_CONF_H
 #define VSW_GUEST_CONF_H
@@ -21,9 +20,6 @@
 
 struct vsw_loop;
 
-/** Read and written as a whole, whoever does it. */
-typedef _Atomic uint32_t vsw_word;
-
 struct vsw_guest_conf {
 	uint16_t id; /**< slot: 0..VSW_GUESTS_MAX-1, unique among live guests */
 	uint32_t cid;
@@ -34,16 +30,16 @@ struct vsw_guest_conf {
 	struct vsw_socket_access access; /**< of both sockets, when they are made */
 
 	/* May change. */
-	vsw_word buf_alloc;  /**< receive window advertised per connection, bytes */
-	vsw_word queue_size; /**< most entries a ring may have; 0: what virtio allows */
+	uint32_t buf_alloc;  /**< receive window advertised per connection, bytes */
+	uint32_t queue_size; /**< most entries a ring may have; 0: what virtio allows */
 
 	/* Limits. What is beyond is refused, and counted. */
-	vsw_word max_conns;      /**< connections: RST, or the host's socket closes */
-	vsw_word max_handshakes; /**< hosts without a complete CONNECT line: closed */
-	vsw_word spill_budget;   /**< bytes that may wait for slow readers, all connections: the
+	uint32_t max_conns;      /**< connections: RST, or the host's socket closes */
+	uint32_t max_handshakes; /**< hosts without a complete CONNECT line: closed */
+	uint32_t spill_budget;   /**< bytes that may wait for slow readers, all connections: the
 				  * windows that it is promised are bounded by this, see
 				  * lib/poll/window.c */
-	vsw_word max_loans;      /**< messages with its chains that may be out at a time,
+	uint32_t max_loans;      /**< messages with its chains that may be out at a time,
 				  * 1..VSW_LOANS_MAX: beyond it its own ring fills up */
 
 	/* May change; read by the control lcore only, when it makes routes. */
@@ -56,5 +52,12 @@ struct vsw_guest_conf {
 	struct vsw_loop *poll_loop;
 	struct vsw_loop *bridge_loop;
 };
+
+/** What a word that may change is now. Any lcore. */
+static inline uint32_t
+vsw_guest_word(const uint32_t *word)
+{
+	return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
 
 #endif /* VSW_GUEST_CONF_H */

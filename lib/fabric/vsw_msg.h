@@ -122,7 +122,7 @@ enum vsw_role {
 	X(DETACH, POLL, "detach")                                                                  \
 	X(DETACHED, CONTROL, "detached")                                                           \
 	/* Keep an account of the streams of `guest`. Reply ACCOUNT_OPEN, result 0 or -errno;      \
-	 * `counters` and `hists`. */                                                              \
+	 * `tally`. */                                                                             \
 	X(OPEN_ACCOUNT, BRIDGE, "open-account")                                                    \
 	X(ACCOUNT_OPEN, CONTROL, "account-open")                                                   \
 	/* `guest` is going: closed streams flush without telling, from now on. Reply PASSED: what \
@@ -204,6 +204,15 @@ enum vsw_vmm {
 /* Flag of STOP. */
 #define VSW_MSG_F_RESET 0x01u
 
+/** Where a role counts what it does for a guest. Its own; others may read it until they send
+ * DETACH or CLOSE_ACCOUNT. */
+struct vsw_tally {
+	const struct vsw_counters *counters;
+	const struct vsw_hists *hists;
+	const unsigned int *n_conns; /**< of the poll role: connections now; else NULL */
+	const uint16_t *n_loans;     /**< of the poll role: WRITE and PEER_DATA out; else NULL */
+};
+
 /** A chain of a READ: which head, and how many of segs[0..n_segs) are its. */
 struct vsw_msg_chain {
 	uint16_t head;
@@ -223,13 +232,17 @@ struct vsw_msg {
 	uint32_t port;
 	int32_t fd; /**< of ADOPT; -1 otherwise */
 	const struct vsw_guest_conf *guest;
-	uint64_t since; /**< TSC; of ADOPT and INCOMING: the line was complete; of WRITE and
-			 * PEER_DATA: the chain was taken off the ring; 0: it is not timed */
-	void *conn;     /**< the poll role's that began the conversation; opaque to others */
-	void *stream;   /**< the bridge's, or another poll role's; opaque to others */
+	void *conn;   /**< the poll role's that began the conversation; opaque to others */
+	void *stream; /**< the bridge's, or another poll role's; opaque to others */
 	union {
 		struct { /* of PEER_* */
-			const struct vsw_guest_conf *peer;
+			union {
+				const struct vsw_guest_conf *peer; /**< of PEER_CONNECT */
+				/** TSC; of ADOPT and INCOMING: when the line was complete; of
+				 * WRITE and PEER_DATA: when the chain was taken off the ring,
+				 * 0: it is not timed */
+				uint64_t since;
+			};
 			uint32_t peer_port;
 			uint32_t buf_alloc;
 			uint32_t fwd_cnt;
@@ -242,17 +255,11 @@ struct vsw_msg {
 			struct vsw_loop *reply_to; /**< its own loop */
 			union {
 				const struct vsw_routes *routes;
-				/** of the answers to ATTACH and OPEN_ACCOUNT: the receiver's,
-				 * valid until DETACH or CLOSE_ACCOUNT is sent */
-				const struct vsw_counters *counters;
+				/** of the answers to ATTACH and OPEN_ACCOUNT; NULL: failed */
+				const struct vsw_tally *tally;
 				struct vsw_conn_scan *scan; /**< the control role's */
 				uint64_t conn_id;
 			};
-			/** of the same answers, and like `counters` */
-			const struct vsw_hists *hists;
-			/** of ATTACHED, like `counters`: connections, and loans out */
-			const unsigned int *n_conns;
-			const uint16_t *n_loans;
 		};
 		void *request; /* of REQUEST */
 	};

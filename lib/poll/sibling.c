@@ -191,7 +191,7 @@ why_not(const struct vsw_poll *poll, const struct guest *guest, const struct vsw
 
 	if (guest == NULL || guest_is_gone(guest))
 		return VSW_CTR_REFUSED_NOT_READY;
-	if (guest->n_flows >= guest->conf->max_conns)
+	if (guest->n_flows >= vsw_guest_word(&guest->conf->max_conns))
 		return VSW_CTR_REFUSED_LIMIT;
 	/* Its lcore may not have heard of new routes yet. */
 	if (vsw_routes_find(poll->routes, guest->conf, msg->peer->cid, &asker) != VSW_ROUTE_OK ||
@@ -231,7 +231,7 @@ sibling_on_connect(void *ctx, struct vsw_msg *msg)
 	msg->result = -ECONNREFUSED;
 	if (refused >= 0) {
 		if (guest != NULL)
-			vsw_count(&guest->counters, refused, 1);
+			guest_turn_away(guest, refused, msg->port, msg->peer->cid);
 	} else if (free_pair(guest, msg)) {
 		flow_from_sibling(guest, msg);
 	}

@@ -48,7 +48,7 @@ static uint32_t
 share_of(const struct flow *flow)
 {
 	uint64_t others = flow->guest->promised - flow->promised;
-	uint64_t budget = flow->guest->conf->spill_budget;
+	uint64_t budget = vsw_guest_word(&flow->guest->conf->spill_budget);
 	uint64_t left = others < budget ? budget - others : 0;
 
 	return VSW_WINDOW_MIN + (uint32_t)(left / SHARE_FRACTION);

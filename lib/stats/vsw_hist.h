@@ -57,7 +57,7 @@ enum vsw_hist_name {
 /** One packet with payload in so many is timed. */
 #define VSW_HIST_SAMPLE 64
 
-#define VSW_HIST_STEPS 4    /**< buckets of each power of two */
+#define VSW_HIST_STEPS 4     /**< buckets of each power of two */
 #define VSW_HIST_MAX_LOG2 26 /**< 2^26 us and more: the last bucket */
 #define VSW_HIST_N_BUCKETS (VSW_HIST_STEPS * (VSW_HIST_MAX_LOG2 - 1) + 1)
 

@@ -167,6 +167,28 @@ class Guests(unittest.TestCase):
         self.assertEqual([], self.d.guests())
 
 
+    def test_no_change_is_lost(self):
+        """Clients change one guest at once, each another key, which nobody else may put back."""
+        self.d.add(3)
+        keys = {"tx_buffer_size": (4096, 8192), "queue_size": (256, 1024),
+                "groups": (["x"], ["y"]), "hairpin": (False, True)}
+        lost = []
+
+        def change(key, values):
+            for value in values * 10:
+                self.d.ask("PATCH", "/guests/3", {key: value})
+                is_now = self.d.ask("GET", "/guests/3").json[key]
+                if is_now != value:
+                    lost.append((key, value, is_now))
+
+        threads = [threading.Thread(target=change, args=item) for item in keys.items()]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        self.assertEqual([], lost)
+
+
 class Firecracker(unittest.TestCase):
     @classmethod
     def setUpClass(cls):

@@ -995,6 +995,45 @@ test_a_host_that_never_reads_is_given_up_and_a_second_signal_does_not_wait(void 
 	}
 }
 
+/* The second signal comes when hosts see their ends: then the guest's rings are about to be
+ * stopped, which takes its poll lcore. */
+static void
+test_a_second_signal_while_guests_leave(void **state)
+{
+	static const char *const layouts[][2] = {
+		{"--lcores=0@0", "--bridge-lcores=0"},
+		{"--lcores=(0-1)@0", "--bridge-lcores=0"},
+		{"--lcores=(0-2)@0", "--bridge-lcores=2"},
+	};
+
+	for (unsigned int i = 0; i < 12; i++) {
+		struct vsw_guest_sock *s;
+		struct pollfd pfd = {.events = POLLIN};
+		uint64_t deadline;
+		int host;
+
+		SPAWN(&daemons[0], layouts[i % 3][0], "--", layouts[i % 3][1], "--vm",
+		      "guest-cid=3,socket=$/a,uds-path=$/b");
+		expect_ready(&daemons[0]);
+		boot("$/a", 128);
+		s = connect_52("$/b", &host);
+		assert_non_null(s);
+		kill(daemons[0].pid, SIGTERM);
+		deadline = vsw_guest_now_ms() + WAIT_MS;
+		for (pfd.fd = host; poll(&pfd, 1, 0) == 0;) {
+			vsw_guest_poll(guest, 0);
+			if (vsw_guest_now_ms() >= deadline)
+				fail_msg("waited 10 s for the host's end");
+		}
+		kill(daemons[0].pid, SIGINT);
+		expect_exit(&daemons[0], 0);
+		assert_int_equal(count_sockets(), 0);
+		close(host);
+		vsw_guest_destroy(guest);
+		guest = NULL;
+	}
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -1021,6 +1060,7 @@ main(void)
 		TEST(test_a_guest_is_told_before_vswd_goes),
 		TEST(test_a_slow_host_gets_everything_while_vswd_goes),
 		TEST(test_a_host_that_never_reads_is_given_up_and_a_second_signal_does_not_wait),
+		TEST(test_a_second_signal_while_guests_leave),
 	};
 	const char *only_case = getenv("VSW_TEST_CASE");
 	char filter[256];

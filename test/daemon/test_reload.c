@@ -27,7 +27,7 @@
 /* Two hundred in one variant; the others see what is different there. */
 #define N_CYCLES(e) (strcmp(env_variant(e)->name, "uml, 2 lcores") == 0 ? 200u : 30u)
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define CHECKS_MEMORY 0 /* it is not given back at once; the end of vswd looks for leaks */
 #else
 #define CHECKS_MEMORY 1

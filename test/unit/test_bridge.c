@@ -87,7 +87,7 @@ open_account(void)
 	vsw_msg_send(t.bridge_loop, msg);
 	vsw_loop_turn(t.bridge_loop);
 	vsw_loop_turn(t.poll_loop);
-	t.counters = t.told[t.n_taken]->counters;
+	t.counters = t.told[t.n_taken]->tally->counters;
 	vsw_msg_free(t.told[t.n_taken++]);
 }
 
