@@ -60,7 +60,7 @@ extern int vsw_log_main;
 
 /* Descriptors: of the process (EAL, loops, a few spare); of a guest, its two listeners, its
  * VMM's connections, and what the VMM hands over: 3 rings, 8 regions, a channel; and how many
- * connections a guest should be able to have. */
+ * connections, plain sockets included, a guest should be able to have. */
 #define FDS_BASE 64
 #define FDS_PER_GUEST 24
 #define CONNS_COMFORT 128

@@ -106,6 +106,8 @@ stream_destroy(struct vsw_bridge *bridge, struct vsw_stream *stream)
 		vsw_socket_close_silently(stream->watch.fd);
 	else
 		close(stream->watch.fd);
+	if (stream->is_datagram)
+		account->collected -= stream->backlog.spill.len;
 	vsw_spill_fini(&stream->backlog.spill);
 	vsw_msg_free(stream->close);
 	vsw_quota_give(stream->guest_id);
@@ -118,7 +120,8 @@ on_flush_timeout(struct rte_timer *timer, void *arg)
 {
 	struct vsw_stream *stream = arg;
 
-	vsw_count(&stream->account->counters, VSW_CTR_FLUSH_TIMEOUTS, 1);
+	vsw_count(&stream->account->counters,
+		  stream->is_datagram ? VSW_CTR_DATAGRAMS_LOST : VSW_CTR_FLUSH_TIMEOUTS, 1);
 	stream->is_dead = true;
 	mark_dirty(stream->bridge, stream);
 }
@@ -208,6 +211,8 @@ serve(struct vsw_bridge *bridge, struct vsw_stream *stream)
 
 	if (stream->is_closing)
 		return serve_closing(bridge, stream, moved);
+	if (stream->is_waiting && (moved || !rte_timer_pending(&stream->flush_timer)))
+		start_flush_timer(stream);
 	return vsw_stream_notify(stream);
 }
 
@@ -246,18 +251,13 @@ bridge_before_sleep(void *ctx)
 
 /* @return a connected socket or -errno. AF_UNIX connects at once or not at all. */
 static int
-connect_socket(const struct vsw_guest_conf *guest, uint32_t port)
+connect_socket(const struct sockaddr_un *addr, int type)
 {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int fd, rc;
+	int rc, fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-	rc = snprintf(addr.sun_path, sizeof(addr.sun_path), "%s_%u", guest->uds_path, port);
-	if (rc >= (int)sizeof(addr.sun_path))
-		return -ENAMETOOLONG;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) != 0) {
+	if (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) != 0) {
 		rc = -errno;
 		close(fd);
 		return rc;
@@ -265,17 +265,27 @@ connect_socket(const struct vsw_guest_conf *guest, uint32_t port)
 	return fd;
 }
 
-/* Within the guest's share of descriptors. */
+/* Within the guest's share of descriptors. @param type out: SOCK_STREAM or SOCK_DGRAM. */
 static int
-connect_to_host(struct vsw_bridge *bridge, const struct vsw_guest_conf *guest, uint32_t port)
+connect_to_host(struct vsw_bridge *bridge, const struct vsw_guest_conf *guest, uint32_t port,
+		int *type)
 {
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	int fd;
 
+	if (snprintf(addr.sun_path, sizeof(addr.sun_path), "%s_%u", guest->uds_path, port) >=
+	    (int)sizeof(addr.sun_path))
+		return -ENAMETOOLONG;
 	if (!vsw_quota_take(guest->id)) {
 		vsw_count(&bridge->by_id[guest->id]->counters, VSW_CTR_REFUSED_DESCRIPTORS, 1);
 		return -EMFILE;
 	}
-	fd = connect_socket(guest, port);
+	*type = SOCK_STREAM;
+	fd = connect_socket(&addr, *type);
+	if (fd == -EPROTOTYPE) {
+		*type = SOCK_DGRAM;
+		fd = connect_socket(&addr, *type);
+	}
 	if (fd < 0)
 		vsw_quota_give(guest->id);
 	return fd;
@@ -286,7 +296,7 @@ on_connect(void *ctx, struct vsw_msg *msg)
 {
 	struct vsw_bridge *bridge = ctx;
 	struct vsw_stream *stream = NULL;
-	int fd = connect_to_host(bridge, msg->guest, msg->port);
+	int type, fd = connect_to_host(bridge, msg->guest, msg->port, &type);
 
 	msg->result = fd < 0 ? fd : 0;
 	if (fd >= 0) {
@@ -297,6 +307,7 @@ on_connect(void *ctx, struct vsw_msg *msg)
 			msg->result = -ENOMEM;
 		} else {
 			stream->conn = msg->conn;
+			stream->is_datagram = type == SOCK_DGRAM;
 		}
 	}
 	msg->stream = stream;
@@ -316,6 +327,7 @@ on_adopt(void *ctx, struct vsw_msg *msg)
 	}
 	stream->asked = msg->since;
 	stream->was_refused = true; /* until it is accepted */
+	stream->is_plain = (msg->flags & VSW_MSG_F_PLAIN) != 0;
 	msg->stream = stream;
 	vsw_msg_reply(msg->guest->poll_loop, msg, VSW_MSG_INCOMING);
 }
@@ -328,7 +340,8 @@ on_accept(void *ctx, struct vsw_msg *msg)
 	int len = snprintf(ok, sizeof(ok), "OK %u\n", msg->port);
 
 	/* A host that is gone already may still have sent something: it goes to the guest. */
-	(void)!send(stream->watch.fd, ok, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (!stream->is_plain)
+		(void)!send(stream->watch.fd, ok, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	vsw_hist_add(&stream->account->hists.of[VSW_HIST_CONNECT_FROM_HOST],
 		     vsw_us_since(stream->asked));
 	stream->conn = msg->conn;
@@ -371,6 +384,8 @@ on_close(void *ctx, struct vsw_msg *msg)
 
 	stream->close = msg; /* answered when all loans are back: in this turn */
 	stream->is_closing = true;
+	if (stream->is_datagram)
+		vsw_datagram_close(stream, (msg->flags & VSW_MSG_F_SHUT_SEND) != 0);
 	mark_dirty(ctx, stream);
 }
 

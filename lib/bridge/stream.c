@@ -58,8 +58,8 @@ vsw_stream_lend(struct vsw_stream *stream, struct vsw_msg *msg)
 	vsw_backlog_lend(&stream->backlog, msg);
 }
 
-static void
-return_loans(struct vsw_stream *stream, struct vsw_msg *loans, int result)
+void
+vsw_stream_return(struct vsw_stream *stream, struct vsw_msg *loans, int result)
 {
 	while (loans != NULL) {
 		struct vsw_msg *msg = loans;
@@ -93,7 +93,7 @@ static void
 die(struct vsw_stream *stream, int error)
 {
 	stream->is_dead = true;
-	return_loans(stream, vsw_backlog_drop(&stream->backlog), -error);
+	vsw_stream_return(stream, vsw_backlog_drop(&stream->backlog), -error);
 	note_hangup(stream);
 }
 
@@ -106,18 +106,24 @@ took(struct vsw_stream *stream, size_t len)
 	if (since != 0)
 		vsw_hist_add(&stream->account->hists.of[VSW_HIST_WAIT_TO_HOST],
 			     vsw_us_since(since));
-	return_loans(stream, loans, 0);
+	vsw_stream_return(stream, loans, 0);
+}
+
+ssize_t
+vsw_stream_send(struct vsw_stream *stream)
+{
+	static _Thread_local struct iovec iov[IOV_MAX];
+	unsigned int n = vsw_backlog_peek(&stream->backlog, iov, IOV_MAX);
+
+	return send_iov(stream->watch.fd, iov, n);
 }
 
 /* @return true: all is written; false: the socket is full, or dead. */
 static bool
 write_backlog(struct vsw_stream *stream)
 {
-	static _Thread_local struct iovec iov[IOV_MAX];
-
 	while (!vsw_backlog_is_empty(&stream->backlog)) {
-		unsigned int n = vsw_backlog_peek(&stream->backlog, iov, IOV_MAX);
-		ssize_t len = send_iov(stream->watch.fd, iov, n);
+		ssize_t len = vsw_stream_send(stream);
 
 		if (len < 0) {
 			if (errno == EFAULT)
@@ -147,7 +153,7 @@ spill_loans(struct vsw_stream *stream)
 			die(stream, ENOMEM);
 			return;
 		}
-		return_loans(stream, msg, 0);
+		vsw_stream_return(stream, msg, 0);
 	}
 }
 
@@ -158,6 +164,10 @@ vsw_stream_write(struct vsw_stream *stream)
 	uint32_t unreported = stream->backlog.n_unreported;
 	const struct vsw_msg *first_loan = stream->backlog.first_loan;
 
+	if (stream->is_datagram) {
+		vsw_datagram_write(stream);
+		return false;
+	}
 	if (stream->is_dead)
 		die(stream, EPIPE);
 	else if (!write_backlog(stream))
@@ -184,6 +194,11 @@ vsw_stream_read(struct vsw_stream *stream, struct vsw_msg *msg)
 	ssize_t len;
 	int left;
 
+	if (stream->is_datagram) { /* nothing ever comes; who reads was told of the end */
+		msg->len = 0;
+		msg->flags = VSW_MSG_F_EOF;
+		return;
+	}
 	do {
 		len = recvmsg(stream->watch.fd, &hdr, MSG_DONTWAIT);
 	} while (len < 0 && errno == EINTR);
@@ -227,6 +242,8 @@ vsw_stream_notify(struct vsw_stream *stream)
 void
 vsw_stream_event(struct vsw_stream *stream, uint32_t events)
 {
+	if (stream->is_datagram)
+		return; /* there may be room; that is all that matters */
 	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		stream->read_hangup = true;
 	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))

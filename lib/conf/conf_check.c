@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <bsd/string.h>
@@ -11,21 +12,6 @@
 #include "vsw_base.h"
 #include "vsw_conf.h"
 #include "vsw_socket_path.h"
-
-/* One of the two paths of a guest. */
-struct place {
-	const char *key;
-	const char *path;
-	struct vsw_folder folder;
-};
-
-static struct place
-place_of(const struct vsw_guest_spec *spec, unsigned int which)
-{
-	if (which == 0)
-		return (struct place){"socket", spec->socket, spec->socket_folder};
-	return (struct place){"uds-path", spec->uds_path, spec->uds_folder};
-}
 
 static const char *
 name_in_folder(const char *path)
@@ -35,90 +21,109 @@ name_in_folder(const char *path)
 	return slash != NULL ? slash + 1 : path;
 }
 
-/* /run/./vsw, /run/x/../vsw and a link to it are one folder. */
+/* /run/./vsw, /run/x/../vsw and a link to it are one folder. One that is not there has but its
+ * text. */
 static bool
-are_in_one_folder(const struct place *a, const struct place *b)
+are_in_one_folder(const char *a, const char *b)
 {
-	size_t len = (size_t)(name_in_folder(a->path) - a->path);
+	char copy_a[PATH_MAX], copy_b[PATH_MAX];
+	const char *folder_a, *folder_b;
+	struct stat st_a, st_b;
 
-	if (a->folder.ino != 0 && b->folder.ino != 0)
-		return a->folder.ino == b->folder.ino && a->folder.dev == b->folder.dev;
-	return len == (size_t)(name_in_folder(b->path) - b->path) &&
-	       strncmp(a->path, b->path, len) == 0;
+	strlcpy(copy_a, a, sizeof(copy_a));
+	strlcpy(copy_b, b, sizeof(copy_b));
+	folder_a = dirname(copy_a);
+	folder_b = dirname(copy_b);
+	if (strcmp(folder_a, folder_b) == 0)
+		return true;
+	return stat(folder_a, &st_a) == 0 && stat(folder_b, &st_b) == 0 &&
+	       st_a.st_ino == st_b.st_ino && st_a.st_dev == st_b.st_dev;
 }
 
-static bool
-are_one(const struct place *a, const struct place *b)
+bool
+vsw_conf_is_one_path(const char *a, const char *b)
 {
-	return strcmp(name_in_folder(a->path), name_in_folder(b->path)) == 0 &&
-	       are_in_one_folder(a, b);
+	return strcmp(name_in_folder(a), name_in_folder(b)) == 0 && are_in_one_folder(a, b);
 }
 
 static bool
 same_paths(const struct vsw_guest_spec *spec, const struct vsw_guest_spec *other, const char **key,
 	   char *why)
 {
-	for (unsigned int i = 0; i < 4; i++) {
-		struct place a = place_of(spec, i / 2), b = place_of(other, i % 2);
+	const char *path, *other_path, *other_key;
 
-		if (!are_one(&a, &b))
-			continue;
-		*key = a.key;
-		if (strcmp(a.path, b.path) == 0)
-			snprintf(why, VSW_WHY_SIZE,
-				 "%s is also the %s of guest %u; each socket needs a path of its "
-				 "own",
-				 a.path, b.key, other->cid);
-		else
-			snprintf(why, VSW_WHY_SIZE,
-				 "%s is the same place as %s, the %s of guest %u; each socket "
-				 "needs a path of its own",
-				 a.path, b.path, b.key, other->cid);
-		return true;
+	for (unsigned int i = 0; (path = vsw_guest_spec_path(spec, i, key)) != NULL; i++) {
+		for (unsigned int j = 0;
+		     (other_path = vsw_guest_spec_path(other, j, &other_key)) != NULL; j++) {
+			if (!vsw_conf_is_one_path(path, other_path))
+				continue;
+			if (strcmp(path, other_path) == 0)
+				snprintf(why, VSW_WHY_SIZE,
+					 "%s is also the %s of guest %u; each socket needs a path "
+					 "of its own",
+					 path, other_key, other->cid);
+			else
+				snprintf(why, VSW_WHY_SIZE,
+					 "%s is the same place as %s, the %s of guest %u; each "
+					 "socket needs a path of its own",
+					 path, other_path, other_key, other->cid);
+			return true;
+		}
 	}
 	return false;
 }
 
-bool
-vsw_guest_spec_shares_path(const struct vsw_guest_spec *spec, const struct vsw_guest_spec *other)
-{
-	char why[VSW_WHY_SIZE];
-	const char *key;
-
-	return same_paths(spec, other, &key, why);
-}
-
 /* Guest's port P leads to <uds-path>_P: nobody else may have his socket there. */
 static bool
-is_port_path(const struct place *place, const struct place *uds_path)
+is_port_path(const char *path, const char *uds_path)
 {
-	const char *name = name_in_folder(place->path), *uds = name_in_folder(uds_path->path);
+	const char *name = name_in_folder(path), *uds = name_in_folder(uds_path);
 	size_t len = strlen(uds);
 	const char *port = name + len + 1;
 
 	return strncmp(name, uds, len) == 0 && name[len] == '_' && port[0] != '\0' &&
-	       port[strspn(port, "0123456789")] == '\0' && are_in_one_folder(place, uds_path);
+	       port[strspn(port, "0123456789")] == '\0' && are_in_one_folder(path, uds_path);
+}
+
+/* @return a path of @p spec that stands where @p uds_path needs the way free; or NULL. */
+static const char *
+path_in_the_way(const struct vsw_guest_spec *spec, const char *uds_path, const char **key)
+{
+	const char *path;
+
+	for (unsigned int i = 0; (path = vsw_guest_spec_path(spec, i, key)) != NULL; i++) {
+		if (is_port_path(path, uds_path))
+			return path;
+	}
+	return NULL;
+}
+
+static void
+say_in_the_way(const char *path, const struct vsw_guest_spec *owner, const char *owner_key,
+	       const struct vsw_guest_spec *other, char *why)
+{
+	snprintf(why, VSW_WHY_SIZE,
+		 "%s, the %s of guest %u, is where guest %u would reach a port of the host; choose "
+		 "another path",
+		 path, owner_key, owner->cid, other->cid);
 }
 
 static bool
 is_in_the_way(const struct vsw_guest_spec *spec, const struct vsw_guest_spec *other,
 	      const char **key, char *why)
 {
-	for (unsigned int i = 0; i < 4; i++) {
-		const struct vsw_guest_spec *a = i < 2 ? spec : other;
-		const struct vsw_guest_spec *b = i < 2 ? other : spec;
-		struct place place = place_of(a, i % 2), uds_path = place_of(b, 1);
+	const char *path = path_in_the_way(spec, other->uds_path, key);
 
-		if (!is_port_path(&place, &uds_path))
-			continue;
-		*key = i < 2 ? place.key : "uds-path";
-		snprintf(why, VSW_WHY_SIZE,
-			 "%s, the %s of guest %u, is where guest %u would reach a port of the "
-			 "host; choose another path",
-			 place.path, place.key, a->cid, b->cid);
+	if (path != NULL) {
+		say_in_the_way(path, spec, *key, other, why);
 		return true;
 	}
-	return false;
+	path = path_in_the_way(other, spec->uds_path, key);
+	if (path == NULL)
+		return false;
+	say_in_the_way(path, other, *key, spec, why);
+	*key = "uds-path";
+	return true;
 }
 
 int
@@ -141,23 +146,42 @@ vsw_guest_spec_conflict(const struct vsw_guest_spec *spec, const struct vsw_gues
 	return 0;
 }
 
-/* The two sockets of one guest. */
+/* The sockets of one guest. */
 int
 vsw_guest_spec_check_own(const struct vsw_guest_spec *spec, const char **key,
 			 char why[VSW_WHY_SIZE])
 {
-	struct place socket = place_of(spec, 0), uds_path = place_of(spec, 1);
+	const char *path, *other, *other_key;
 
-	*key = uds_path.key;
-	if (!are_one(&socket, &uds_path) && !is_port_path(&socket, &uds_path))
-		return 0;
-	snprintf(why, VSW_WHY_SIZE, "%s collides with the socket of guest %u; each needs its own",
-		 spec->uds_path, spec->cid);
-	return -EINVAL;
+	/* The first one that another one hinders is at fault; for `socket`, uds-path is. */
+	*key = "uds-path";
+	if (is_port_path(spec->socket, spec->uds_path) ||
+	    vsw_conf_is_one_path(spec->socket, spec->uds_path)) {
+		snprintf(why, VSW_WHY_SIZE,
+			 "%s collides with the socket of guest %u; each needs its own",
+			 spec->uds_path, spec->cid);
+		return -EINVAL;
+	}
+	for (unsigned int i = 2; (path = vsw_guest_spec_path(spec, i, key)) != NULL; i++) {
+		if (is_port_path(path, spec->uds_path)) {
+			say_in_the_way(path, spec, *key, spec, why);
+			return -EINVAL;
+		}
+		for (unsigned int j = 0; j < 2; j++) {
+			other = vsw_guest_spec_path(spec, j, &other_key);
+			if (!vsw_conf_is_one_path(path, other))
+				continue;
+			snprintf(why, VSW_WHY_SIZE,
+				 "%s is also its %s; each socket needs a path of its own", path,
+				 other_key);
+			return -EINVAL;
+		}
+	}
+	return 0;
 }
 
-static int
-check_path(const char *path, enum vsw_conf_paths when, char *why)
+int
+vsw_conf_check_path(const char *path, enum vsw_conf_paths when, char why[VSW_WHY_SIZE])
 {
 	char copy[PATH_MAX];
 	const char *folder;
@@ -184,21 +208,6 @@ check_path(const char *path, enum vsw_conf_paths when, char *why)
 		return 0;
 	snprintf(why, VSW_WHY_SIZE, "%s cannot be used, %s", path, what);
 	return -EINVAL;
-}
-
-int
-vsw_guest_spec_check_paths(const struct vsw_guest_spec *spec, enum vsw_conf_paths when,
-			   const char **key, char why[VSW_WHY_SIZE])
-{
-	/* As a client vswd makes nothing at `socket`. */
-	for (unsigned int i = spec->client ? 1 : 0; i < 2; i++) {
-		struct place place = place_of(spec, i);
-
-		*key = place.key;
-		if (check_path(place.path, when, why) != 0)
-			return -EINVAL;
-	}
-	return 0;
 }
 
 void
@@ -268,8 +277,15 @@ vsw_conf_check_paths(const struct vsw_conf *conf, enum vsw_conf_paths when,
 	const char *key;
 
 	for (unsigned int i = 0; i < conf->n_guests; i++) {
-		if (vsw_guest_spec_check_paths(&conf->guest[i].spec, when, &key, why) != 0)
-			return fail(conf, &conf->guest[i], key, why, error);
+		const struct vsw_guest_spec *spec = &conf->guest[i].spec;
+		const char *path;
+
+		/* As a client vswd makes nothing at `socket`. */
+		for (unsigned int p = spec->client ? 1 : 0;
+		     (path = vsw_guest_spec_path(spec, p, &key)) != NULL; p++) {
+			if (vsw_conf_check_path(path, when, why) != 0)
+				return fail(conf, &conf->guest[i], key, why, error);
+		}
 	}
 	return 0;
 }

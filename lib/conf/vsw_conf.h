@@ -87,6 +87,9 @@ int vsw_conf_set(struct vsw_conf *conf, const char *key, const char *value, char
  */
 int vsw_conf_read_file(struct vsw_conf *conf, const char *path, char error[VSW_CONF_ERROR_SIZE]);
 
+/** Do two paths lead to one place, however they are spelled? May look at their folders. */
+bool vsw_conf_is_one_path(const char *a, const char *b);
+
 /** Check what only all guests together can tell: duplicates. @return 0 or -EINVAL. */
 int vsw_conf_check(const struct vsw_conf *conf, char error[VSW_CONF_ERROR_SIZE]);
 
@@ -111,18 +114,15 @@ void vsw_conf_say_setting(const struct vsw_conf *conf, const char *key,
 			  char error[VSW_CONF_ERROR_SIZE]);
 
 /**
- * The parts of vsw_conf_check() and vsw_conf_check_paths(), for guests that come one by one.
+ * The parts of vsw_conf_check() and vsw_conf_check_paths(), for guests and paths that come one by
+ * one.
  * @param key out, when it fails: the key of @p spec that @p why is about.
- * @return 0 or -EINVAL (paths), -EEXIST (conflict: @p other has the CID, name or path).
+ * @return 0 or -EINVAL (path), -EEXIST (conflict: @p other has the CID, name or path).
  */
 int vsw_guest_spec_conflict(const struct vsw_guest_spec *spec, const struct vsw_guest_spec *other,
 			    const char **key, char why[VSW_WHY_SIZE]);
-/** Do the two have a path in common, however it is spelled? */
-bool vsw_guest_spec_shares_path(const struct vsw_guest_spec *spec,
-				const struct vsw_guest_spec *other);
 int vsw_guest_spec_check_own(const struct vsw_guest_spec *spec, const char **key,
 			     char why[VSW_WHY_SIZE]);
-int vsw_guest_spec_check_paths(const struct vsw_guest_spec *spec, enum vsw_conf_paths when,
-			       const char **key, char why[VSW_WHY_SIZE]);
+int vsw_conf_check_path(const char *path, enum vsw_conf_paths when, char why[VSW_WHY_SIZE]);
 
 #endif /* VSW_CONF_H */

@@ -53,16 +53,46 @@ refuse(struct plan *plan, const struct vsw_conf_guest *guest, int rc, const char
 	return request_fail(plan->req, rc, "guest %u: %s: %s", guest->spec.cid, key, why);
 }
 
-/* Sockets of guests that leave will be gone by then. */
+/* One of our guests has a socket there now. If it does not let go of it in time, that is a
+ * conflict, found elsewhere. */
 static bool
-is_where_one_leaves(const struct vsw_control *control, const struct plan *plan,
-		    const struct vsw_guest_spec *spec)
+is_ours(const struct vsw_control *control, const char *path)
 {
+	const char *other, *key;
+
 	for (unsigned int i = 0; i < VSW_GUESTS_MAX; i++) {
-		if (plan->leaves[i] && vsw_guest_spec_shares_path(spec, &control->entry[i]->spec))
-			return true;
+		if (control->entry[i] == NULL)
+			continue;
+		for (unsigned int p = 0;
+		     (other = vsw_guest_spec_path(&control->entry[i]->spec, p, &key)) != NULL;
+		     p++) {
+			if (vsw_conf_is_one_path(other, path))
+				return true;
+		}
 	}
 	return false;
+}
+
+/* Where sockets will be made. */
+static int
+check_paths(struct vsw_control *control, struct plan *plan, const struct vsw_conf_guest *guest,
+	    bool is_coming)
+{
+	const struct vsw_guest_spec *spec = &guest->spec;
+	char why[VSW_WHY_SIZE];
+	const char *path, *key;
+
+	for (unsigned int i = spec->client ? 1 : 0;
+	     (path = vsw_guest_spec_path(spec, i, &key)) != NULL; i++) {
+		bool is_there = is_ours(control, path);
+		enum vsw_conf_paths when = is_there ? VSW_CONF_PATHS_LATER : VSW_CONF_PATHS_NOW;
+
+		if (is_there && !is_coming)
+			continue; /* and stays */
+		if (vsw_conf_check_path(path, when, why) != 0)
+			return refuse(plan, guest, -EINVAL, key, why);
+	}
+	return 0;
 }
 
 /* Against the file system, and against guests that the request does not name. */
@@ -82,16 +112,9 @@ check(struct vsw_control *control, struct plan *plan, const struct vsw_conf_gues
 		if (vsw_guest_spec_conflict(spec, &control->entry[i]->spec, &key, why) != 0)
 			return refuse(plan, guest, -EEXIST, key, why);
 	}
-	if (!is_coming)
-		return 0;
-	if (vsw_layout_check_lcore(&control->layout, spec->lcore, why) != 0)
+	if (is_coming && vsw_layout_check_lcore(&control->layout, spec->lcore, why) != 0)
 		return refuse(plan, guest, -EINVAL, "lcore", why);
-	if (vsw_guest_spec_check_paths(spec, VSW_CONF_PATHS_LATER, &key, why) != 0)
-		return refuse(plan, guest, -EINVAL, key, why);
-	if (!is_where_one_leaves(control, plan, spec) &&
-	    vsw_guest_spec_check_paths(spec, VSW_CONF_PATHS_NOW, &key, why) != 0)
-		return refuse(plan, guest, -EINVAL, key, why);
-	return 0;
+	return check_paths(control, plan, guest, is_coming);
 }
 
 static int
@@ -330,6 +353,27 @@ add(struct vsw_control *control, const struct coming *coming)
 	control->alter.n_counted++;
 }
 
+/* Of guests that were changed. */
+static void
+open_new_sockets(struct vsw_control *control)
+{
+	char path[VSW_SOCKET_PATH_SIZE];
+
+	for (unsigned int i = 0; i < VSW_GUESTS_MAX; i++) {
+		struct entry *entry = control->entry[i];
+		int rc;
+
+		if (entry == NULL || !entry->has_news || entry->is_leaving)
+			continue;
+		entry->has_news = false;
+		rc = hosts_open_new(entry, path);
+		if (rc != 0)
+			note_failure(&control->alter, rc,
+				     "guest %u: cannot serve %s: %s; all else was changed",
+				     entry->spec.cid, path, strerror(-rc));
+	}
+}
+
 /* Pinned guests first, then the others where there is room. */
 static void
 let_come(struct vsw_control *control)
@@ -338,6 +382,7 @@ let_come(struct vsw_control *control)
 	uint64_t routes;
 
 	alter->is_coming = true;
+	open_new_sockets(control);
 	for (unsigned int i = 0; i < 2 * alter->n_coming; i++) {
 		/* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): with none there is no turn */
 		const struct coming *coming = &alter->coming[i % alter->n_coming];
@@ -481,6 +526,12 @@ alter_next(struct vsw_control *control)
 	}
 }
 
+static void
+on_start(struct rte_timer *timer, void *arg)
+{
+	alter_check_end(arg);
+}
+
 void
 alter_start(struct vsw_control *control, const struct vsw_conf *conf)
 {
@@ -497,7 +548,9 @@ alter_start(struct vsw_control *control, const struct vsw_conf *conf)
 			alter->coming[i].from_config = conf->file[0] != '\0';
 		}
 	}
-	alter_check_end(control);
+	/* Not before the loop runs, and all else that vswd makes is there. */
+	rte_timer_reset_sync(&control->start_timer, 0, SINGLE, rte_get_main_lcore(), on_start,
+			     control);
 }
 
 void

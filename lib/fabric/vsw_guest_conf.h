@@ -46,7 +46,9 @@ struct vsw_guest_conf {
 	uint16_t group[VSW_GROUPS_PER_GUEST_MAX]; /**< sorted numbers, each once; guests that share
 						   * one may talk */
 	uint8_t n_groups;
-	bool hairpin; /**< it may talk to its own CID */
+	uint8_t n_host_cids;
+	uint32_t host_cid[VSW_HOST_CIDS_MAX]; /**< beside 2, these are the host to it */
+	bool hairpin;                         /**< it may talk to its own CID */
 
 	/* Who serves the guest; set when it is placed, before it is attached. */
 	struct vsw_loop *poll_loop;

@@ -51,14 +51,15 @@ enum vsw_role {
 	/* result 0: `stream` is open; or -errno and there is no stream. */                        \
 	X(OPENED, POLL, "opened")                                                                  \
 	/* A host has sent its CONNECT line: `fd` is its socket, positioned behind the line, now   \
-	 * the bridge's; `port` the guest port it wants. The bridge makes a stream of it and       \
-	 * passes the same object on as INCOMING. */                                               \
+	 * the bridge's; `port` the guest port it wants. With VSW_MSG_F_PLAIN there was no line    \
+	 * and there shall be no OK. The bridge makes a stream of it and passes the same object on \
+	 * as INCOMING. */                                                                         \
 	X(ADOPT, BRIDGE, "adopt")                                                                  \
 	/* `stream` wants guest port `port`. The poll role answers with ACCEPT or CLOSE in a       \
 	 * message of its own. The bridge says nothing of the stream before the ACCEPT. */         \
 	X(INCOMING, POLL, "incoming")                                                              \
-	/* The guest accepted, the stream is `conn`'s from now on: write "OK <port>\n" to it.      \
-	 * Freed by the bridge. */                                                                 \
+	/* The guest accepted, the stream is `conn`'s from now on: write "OK <port>\n" to it,      \
+	 * unless it is plain. Freed by the bridge. */                                             \
 	X(ACCEPT, BRIDGE, "accept")                                                                \
 	/* Loan: write the `len` bytes of segs[0..n_segs) to the stream. Reply WROTE, at once.     \
 	 * `chain` is the lender's own. */                                                         \
@@ -72,14 +73,14 @@ enum vsw_role {
 	 * VSW_MSG_F_DRAINED, VSW_MSG_F_EOF. */                                                    \
 	X(FILLED, POLL, "filled")                                                                  \
 	/* The bridge speaks up about `conn`: bytes in `len` of earlier WRITEs have left the       \
-	 * spill buffer; `flags`: VSW_MSG_F_READABLE, VSW_MSG_F_HANGUP, _FLUSHED. Freed by the     \
-	 * poll role. */                                                                           \
+	 * spill buffer; `flags`: VSW_MSG_F_READABLE, VSW_MSG_F_HANGUP, _LOST, _FLUSHED. Freed by  \
+	 * the poll role. */                                                                       \
 	X(NOTICE, POLL, "notice")                                                                  \
 	/* shutdown(2) the stream, `flags`: VSW_MSG_F_SHUT_SEND after what is spilled,             \
 	 * VSW_MSG_F_SHUT_RECV at once. Freed by the bridge. */                                    \
 	X(SHUTDOWN, BRIDGE, "shutdown")                                                            \
 	/* The connection is over. Reply CLOSED, at once; the bridge flushes what is spilled, on a \
-	 * deadline, and closes. */                                                                \
+	 * deadline, and closes. VSW_MSG_F_SHUT_SEND: the guest had sent all it wanted. */         \
 	X(CLOSE, BRIDGE, "close")                                                                  \
 	/* The bridge names `conn` in no later message; or, with VSW_MSG_F_FLUSHING, not after the \
 	 * NOTICE that says VSW_MSG_F_FLUSHED: what was spilled has left, or was dropped. */       \
@@ -184,12 +185,16 @@ enum vsw_vmm {
 	VSW_VMM_RUNNING,   /**< the guest's rings run */
 };
 
+/* Flag of ADOPT. */
+#define VSW_MSG_F_PLAIN 0x01u /**< the host knows nothing of CONNECT and OK */
 /* Flags of FILLED and NOTICE. */
 #define VSW_MSG_F_DRAINED 0x01u  /**< the socket had no more; a NOTICE will say when it has */
 #define VSW_MSG_F_EOF 0x02u      /**< the host has sent everything it will ever send */
 #define VSW_MSG_F_READABLE 0x04u /**< there is something to read, or an end of file */
 #define VSW_MSG_F_HANGUP 0x08u   /**< the host reads no more: closed, or shut its read side */
-#define VSW_MSG_F_FLUSHED 0x40u  /**< a closed stream has nothing left */
+/* Flags of NOTICE. */
+#define VSW_MSG_F_LOST 0x40u    /**< what the guest has sent cannot be delivered */
+#define VSW_MSG_F_FLUSHED 0x80u /**< a closed stream has nothing left */
 /* Flag of CLOSED. */
 #define VSW_MSG_F_FLUSHING 0x01u /**< it has, and will say when not */
 /* Flags of SHUTDOWN and PEER_NEWS. */

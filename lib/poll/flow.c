@@ -203,7 +203,7 @@ flow_from_guest(struct guest *guest, const struct vsw_pkt *request,
 	} else {
 		flow->far_window = vsw_guest_word(&guest->conf->buf_alloc);
 	}
-	vsw_conn_init_from_guest(&flow->conn, request, 0);
+	vsw_conn_init_from_guest(&flow->conn, request, sibling != NULL, 0);
 	window_update(flow);
 	flow_enter(flow);
 	far_tell(flow, TELL_CONNECT);
@@ -465,6 +465,8 @@ flow_on_notice(void *ctx, struct vsw_msg *msg)
 		if (!flow->gone_after_read)
 			actions |= vsw_conn_event(&flow->conn, VSW_CONN_EV_FAR_GONE, 0);
 	}
+	if (msg->flags & VSW_MSG_F_LOST)
+		actions |= vsw_conn_event(&flow->conn, VSW_CONN_EV_ABORT, 0);
 	vsw_msg_free(msg);
 	flow_act(flow, actions);
 }

@@ -39,16 +39,22 @@ begin(struct guest *guest, const struct vsw_pkt *pkt, const struct vsw_guest_con
 }
 
 static void
-begin_to_sibling(struct guest *guest, const struct vsw_pkt *pkt)
+on_request(struct guest *guest, struct flow *old, const struct vsw_pkt *pkt)
 {
 	const struct vsw_guest_conf *sibling;
 
+	if (old != NULL)
+		flow_event(old, VSW_CONN_EV_SUPERSEDED, 0);
+	guest_forget_resets(guest, pkt);
 	/* Two ends with one name: nobody could tell them apart. */
 	if (pkt->dst_cid == pkt->src_cid && pkt->dst_port == pkt->src_port) {
 		refuse(guest, pkt, VSW_CTR_RESET_PROTOCOL);
 		return;
 	}
 	switch (vsw_routes_find(guest->poll->routes, guest->conf, pkt->dst_cid, &sibling)) {
+	case VSW_ROUTE_HOST:
+		begin(guest, pkt, NULL);
+		break;
 	case VSW_ROUTE_OK:
 		begin(guest, pkt, sibling);
 		break;
@@ -59,18 +65,6 @@ begin_to_sibling(struct guest *guest, const struct vsw_pkt *pkt)
 		refuse(guest, pkt, VSW_CTR_RESET_UNKNOWN_CID);
 		break;
 	}
-}
-
-static void
-on_request(struct guest *guest, struct flow *old, const struct vsw_pkt *pkt)
-{
-	if (old != NULL)
-		flow_event(old, VSW_CONN_EV_SUPERSEDED, 0);
-	guest_forget_resets(guest, pkt);
-	if (pkt->dst_cid == VSW_CID_HOST)
-		begin(guest, pkt, NULL);
-	else
-		begin_to_sibling(guest, pkt);
 }
 
 /*

@@ -387,10 +387,14 @@ is_allowed(const struct vsw_poll *poll, const struct flow *flow)
 {
 	const struct vsw_guest_conf *to;
 
-	/* A guest that was replaced by another with its CID is gone, too. */
-	return vsw_routes_find(poll->routes, flow->guest->conf, flow->sibling->cid, &to) ==
-		       VSW_ROUTE_OK &&
-	       to == flow->sibling;
+	switch (vsw_routes_find(poll->routes, flow->guest->conf, flow->conn.far_cid, &to)) {
+	case VSW_ROUTE_HOST:
+		return flow->sibling == NULL;
+	case VSW_ROUTE_OK: /* a guest that was replaced by another with its CID is gone, too */
+		return flow->sibling == to;
+	default:
+		return false;
+	}
 }
 
 /* Connections that the routes do not allow end, and forget whom they were with: control frees
@@ -402,9 +406,10 @@ recheck(struct vsw_poll *poll, struct guest *guest)
 
 	for (flow = TAILQ_FIRST(&guest->flows); flow != NULL; flow = next) {
 		next = TAILQ_NEXT(flow, all_entry);
-		if (flow->sibling == NULL || is_allowed(poll, flow))
+		if (is_allowed(poll, flow))
 			continue;
-		flow->sibling = &nobody;
+		if (flow->sibling != NULL)
+			flow->sibling = &nobody;
 		if (flow->conn.state == VSW_CONN_CLOSED)
 			continue;
 		vsw_count(&guest->counters, VSW_CTR_RESET_ROUTES, 1);

@@ -60,6 +60,11 @@
 	X(SPILLED_BYTES, "spilled_bytes", "bytes buffered because their reader was slow")          \
 	X(WINDOWS_CUT, "windows_cut", "windows made smaller because the spill budget is small")    \
 	X(FLUSH_TIMEOUTS, "flush_timeouts", "closed streams whose host reader took nothing")       \
+	X(DATAGRAMS, "datagrams", "datagrams given to datagram sockets of the host")               \
+	X(DATAGRAMS_TOO_LARGE, "datagrams_too_large",                                              \
+	  "datagrams above 64 KiB; the guest is reset")                                            \
+	X(DATAGRAMS_LOST, "datagrams_lost",                                                        \
+	  "datagrams that their socket did not take; the guest is reset")                          \
 	/* hosts that did not manage a CONNECT line */                                             \
 	X(HANDSHAKE_BAD_LINE, "handshake_bad_line", "host lines that are not CONNECT <port>")      \
 	X(HANDSHAKE_TIMEOUT, "handshake_timeout", "host connections that never sent a line")       \

@@ -99,36 +99,17 @@ background_end(struct env *e, struct background *b)
  * Reloads.
  */
 
-static unsigned int
-count_in_log(struct env *e, const char *text)
+/* While everything goes on. @return it was applied. */
+static void
+step(struct env *e, void *background)
 {
-	static char log[1 << 18];
-	unsigned int n = 0;
-
-	env_log(e, log, sizeof(log));
-	for (const char *p = log; (p = strstr(p, text)) != NULL; p += strlen(text))
-		n++;
-	return n;
+	background_step(e, background);
 }
 
-/* Have the file that is there applied, while everything goes on. @return it was. */
 static bool
 apply(struct env *e, struct background *b)
 {
-	uint64_t deadline = vsw_guest_now_ms() + WAIT_MS;
-	unsigned int n_good = count_in_log(e, "vsw: reloaded");
-	unsigned int n_bad = count_in_log(e, "vsw: reload failed");
-
-	kill(env_pid(e), SIGHUP);
-	for (;;) {
-		background_step(e, b);
-		if (count_in_log(e, "vsw: reloaded") > n_good)
-			return true;
-		if (count_in_log(e, "vsw: reload failed") > n_bad)
-			return false;
-		if (vsw_guest_now_ms() > deadline)
-			fail_env(e, "waited %d ms for a reload", WAIT_MS);
-	}
+	return env_reload(e, step, b);
 }
 
 static void
@@ -563,7 +544,7 @@ test_a_bad_file_changes_nothing(struct env *e)
 		write_text(e, bad[i].text, env_uds_path(e, 3));
 		if (apply(e, &b))
 			fail_env(e, "a bad file was taken: %s", bad[i].text);
-		if (count_in_log(e, bad[i].says) == 0)
+		if (env_count_in_log(e, bad[i].says) == 0)
 			fail_env(e, "the log has no '%s'", bad[i].says);
 		pair_check(e, &p);
 		check(e, has_sockets(e, 0) && has_sockets(e, 1));
@@ -571,7 +552,7 @@ test_a_bad_file_changes_nothing(struct env *e)
 	}
 	unlink(env_config_path(e));
 	check(e, !apply(e, &b));
-	check(e, count_in_log(e, "it cannot be read") > 0);
+	check(e, env_count_in_log(e, "it cannot be read") > 0);
 	pair_check(e, &p);
 	reload(e, &b, base);
 	pair_check(e, &p);
@@ -582,8 +563,8 @@ test_a_bad_file_changes_nothing(struct env *e)
 static unsigned int
 n_folder_failures(struct env *e)
 {
-	return count_in_log(e, "vsw: reload failed: guest 9: cannot serve") +
-	       count_in_log(e, "socket: no socket can be made in the folder");
+	return env_count_in_log(e, "vsw: reload failed: guest 9: cannot serve") +
+	       env_count_in_log(e, "socket: no socket can be made in the folder");
 }
 
 /* A guest is added whose folder is full, or has become read-only: it is not there, the others do
