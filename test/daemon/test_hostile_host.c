@@ -212,6 +212,67 @@ test_a_guest_that_goes_while_nobody_reads(struct env *e)
 	neighbours_check(e, &nb);
 }
 
+/* Milliseconds of cpu that vswd has used. */
+static uint64_t
+cpu_ms(const struct env *e)
+{
+	unsigned long user = 0, system = 0;
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", env_pid(e));
+	f = fopen(path, "r");
+	if (f == NULL ||
+	    fscanf(f, "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
+		   &system) != 2)
+		fail_msg("%s makes no sense", path);
+	fclose(f);
+	return (user + system) * 1000 / (unsigned long)sysconf(_SC_CLK_TCK);
+}
+
+/* Others spin where somebody waits: a tenth of the time is far more than nothing takes, and far
+ * less than all. */
+static void
+expect_sleep(struct env *e, const char *what)
+{
+	uint64_t since, before, used;
+
+	pump_fd(e, -1, 0, 50);
+	since = vsw_guest_now_ms();
+	before = cpu_ms(e);
+	pump_fd(e, -1, 0, 600);
+	used = cpu_ms(e) - before;
+	if (used > (vsw_guest_now_ms() - since) / 10)
+		fail_env(e, "%s: vswd used %lu ms of %lu", what, (unsigned long)used,
+			 (unsigned long)(vsw_guest_now_ms() - since));
+}
+
+/* Nobody can go on, and vswd sleeps (it polls adaptively here). */
+static void
+test_who_waits_costs_no_time(struct env *e)
+{
+	static uint8_t buf[65536];
+	struct vsw_guest *g = guest_up(e, 0, NULL);
+	struct pair unread = pair_from_guest(e, 0, 62), closed = pair_from_guest(e, 0, 62);
+	struct pair p = pair_from_guest(e, 0, 52);
+
+	for (unsigned int i = 0; i < 20; i++) /* a probe: nothing is said, nothing is left */
+		env_close(e, host_connect(e, 0));
+	expect_sleep(e, "hosts that came and went");
+	send_a_window(e, unread.s);
+	expect_sleep(e, "a host that does not read");
+	send_a_window(e, closed.s);
+	vsw_guest_close(closed.s);
+	expect_sleep(e, "a closed connection with bytes left");
+	vsw_guest_hold_recv(g, true);
+	for (unsigned int i = 0; i < 64; i++)
+		(void)!send(p.fd, buf, sizeof(buf), MSG_NOSIGNAL | MSG_DONTWAIT);
+	expect_sleep(e, "a guest without receive buffers");
+	vsw_guest_hold_recv(g, false);
+	expect_sleep(e, "a guest that does not read");
+	guest_down(e, 0);
+}
+
 static void
 test_hosts_that_close_with_data_unread(struct env *e)
 {
@@ -341,6 +402,7 @@ main(void)
 		CASE(test_hosts_that_speak_in_single_bytes),
 		CASE(test_hosts_that_read_nothing),
 		CASE(test_a_guest_that_goes_while_nobody_reads),
+		CASE(test_who_waits_costs_no_time),
 		CASE(test_hosts_that_close_with_data_unread),
 		CASE(test_hosts_that_pass_descriptors),
 	};
