@@ -51,8 +51,13 @@
 /* Live connections of one guest unless its limit says otherwise. */
 #define VSW_CONNS_MAX_DEFAULT 4096
 
-/* Bytes one guest may have spilled in the switch, all its connections together. */
+/* Bytes one guest may have in the switch, all its connections together, beyond the least window
+ * of each. Sixty connections have the default window then. */
 #define VSW_SPILL_BUDGET_DEFAULT (16u << 20)
+
+/* The least window of a connection toward a far end that has room for it: a page, with which a
+ * guest still moves 100 MB/s. */
+#define VSW_WINDOW_MIN 4096
 
 /* Messages with loans of what one guest sends. They come from a pool that all guests share,
  * so this is also the default. */

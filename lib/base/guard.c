@@ -25,7 +25,7 @@ struct region {
 
 static struct slot {
 	struct region region[VSW_GUARD_REGIONS_MAX];
-	bool is_lost;
+	enum vsw_loss loss;
 } slots[VSW_GUESTS_MAX];
 
 static struct sigaction old_action;
@@ -50,7 +50,7 @@ save_slot(uintptr_t addr)
 
 			if (size == 0 || addr < base || addr - base >= size)
 				continue;
-			vsw_guard_lose(s);
+			vsw_guard_lose(s, VSW_LOSS_MEMORY);
 			return put_zeroes(base, size);
 		}
 	}
@@ -113,21 +113,21 @@ vsw_guard_clear(unsigned int slot)
 }
 
 void
-vsw_guard_lose(unsigned int slot)
+vsw_guard_lose(unsigned int slot, enum vsw_loss loss)
 {
-	__atomic_store_n(&slots[slot].is_lost, true, __ATOMIC_RELEASE);
+	__atomic_store_n(&slots[slot].loss, loss, __ATOMIC_RELEASE);
 }
 
 void
 vsw_guard_forget(unsigned int slot)
 {
-	__atomic_store_n(&slots[slot].is_lost, false, __ATOMIC_RELEASE);
+	vsw_guard_lose(slot, VSW_LOSS_NONE);
 }
 
-bool
-vsw_guard_is_lost(unsigned int slot)
+enum vsw_loss
+vsw_guard_loss(unsigned int slot)
 {
-	return __atomic_load_n(&slots[slot].is_lost, __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&slots[slot].loss, __ATOMIC_ACQUIRE);
 }
 
 void

@@ -30,10 +30,22 @@ void vsw_guard_set(unsigned int slot, unsigned int i, void *base, size_t size);
 /** The slot has no mappings any more. */
 void vsw_guard_clear(unsigned int slot);
 
-/** Note that memory of @p slot is lost; also for who learns it from the kernel, by EFAULT. */
-void vsw_guard_lose(unsigned int slot);
-bool vsw_guard_is_lost(unsigned int slot);
-/** Another VMM comes, with other memory. */
+/** Why a guest is to be given up. */
+enum vsw_loss {
+	VSW_LOSS_NONE,
+	VSW_LOSS_MEMORY, /**< it was cut off */
+	VSW_LOSS_CALL,   /**< its call descriptor made an lcore wait, see vsw_signal_fd.h */
+};
+
+/** Note it; memory, also for who learns it from the kernel, by EFAULT. */
+void vsw_guard_lose(unsigned int slot, enum vsw_loss loss);
+enum vsw_loss vsw_guard_loss(unsigned int slot);
+static inline bool
+vsw_guard_is_lost(unsigned int slot)
+{
+	return vsw_guard_loss(slot) != VSW_LOSS_NONE;
+}
+/** Another VMM comes, with other memory and descriptors. */
 void vsw_guard_forget(unsigned int slot);
 
 /**

@@ -106,8 +106,10 @@ stream_destroy(struct vsw_bridge *bridge, struct vsw_stream *stream)
 		vsw_socket_close_silently(stream->watch.fd);
 	else
 		close(stream->watch.fd);
-	account->spilled -= stream->backlog.spill.len;
+	if (stream->is_datagram)
+		account->collected -= stream->backlog.spill.len;
 	vsw_spill_fini(&stream->backlog.spill);
+	vsw_msg_free(stream->close);
 	vsw_quota_give(stream->guest_id);
 	free(stream);
 	account_settle(bridge, account);
@@ -166,18 +168,50 @@ finish_flush(struct vsw_bridge *bridge)
 	vsw_msg_reply(msg->reply_to, msg, VSW_MSG_QUIET);
 }
 
+static void
+answer_close(struct vsw_stream *stream, bool is_over)
+{
+	struct vsw_msg *msg = stream->close;
+
+	stream->close = NULL;
+	msg->flags = is_over ? 0 : VSW_MSG_F_FLUSHING;
+	if (is_over)
+		stream->conn = NULL;
+	vsw_msg_reply(msg->guest->poll_loop, msg, VSW_MSG_CLOSED);
+}
+
+/* The connection is over; all loans are back. @return true when the stream is gone, or done with
+ * for this turn. */
+static bool
+serve_closing(struct vsw_bridge *bridge, struct vsw_stream *stream, bool moved)
+{
+	bool is_flushed = vsw_stream_is_flushed(stream);
+	bool is_over = is_flushed || stream->account->is_leaving;
+
+	if (stream->close != NULL)
+		answer_close(stream, is_over);
+	else if (is_over)
+		stream->notice_flags = VSW_MSG_F_FLUSHED;
+	if (!vsw_stream_notify(stream))
+		return false;
+	if (is_over)
+		stream->conn = NULL;
+	if (is_flushed)
+		stream_destroy(bridge, stream);
+	else if (moved || !rte_timer_pending(&stream->flush_timer))
+		start_flush_timer(stream);
+	return true;
+}
+
 /* @return true when the stream is done with for this turn. */
 static bool
 serve(struct vsw_bridge *bridge, struct vsw_stream *stream)
 {
-	bool moved = vsw_stream_write(stream, false);
+	bool moved = vsw_stream_write(stream);
 
-	if (stream->is_closing && vsw_stream_is_flushed(stream)) {
-		stream_destroy(bridge, stream);
-		return true;
-	}
-	if ((stream->is_closing || stream->is_waiting) &&
-	    (moved || !rte_timer_pending(&stream->flush_timer)))
+	if (stream->is_closing)
+		return serve_closing(bridge, stream, moved);
+	if (stream->is_waiting && (moved || !rte_timer_pending(&stream->flush_timer)))
 		start_flush_timer(stream);
 	return vsw_stream_notify(stream);
 }
@@ -345,27 +379,11 @@ on_close(void *ctx, struct vsw_msg *msg)
 {
 	struct vsw_stream *stream = msg->stream;
 
-	stream->conn = NULL;
+	stream->close = msg; /* answered when all loans are back: in this turn */
 	stream->is_closing = true;
 	if (stream->is_datagram)
 		vsw_datagram_close(stream, (msg->flags & VSW_MSG_F_SHUT_SEND) != 0);
 	mark_dirty(ctx, stream);
-	vsw_msg_reply(msg->guest->poll_loop, msg, VSW_MSG_CLOSED);
-}
-
-static void
-on_recall(void *ctx, struct vsw_msg *msg)
-{
-	struct vsw_bridge *bridge = ctx;
-	struct vsw_stream *stream;
-
-	TAILQ_FOREACH (stream, &bridge->by_id[msg->guest->id]->streams, entry) {
-		if (stream->backlog.first_loan == NULL)
-			continue;
-		vsw_stream_write(stream, true);
-		mark_dirty(bridge, stream);
-	}
-	vsw_msg_reply(msg->guest->poll_loop, msg, VSW_MSG_RECALLED);
 }
 
 /*
@@ -394,6 +412,13 @@ on_open_account(void *ctx, struct vsw_msg *msg)
 static void
 on_barrier(void *ctx, struct vsw_msg *msg)
 {
+	struct vsw_bridge *bridge = ctx;
+	struct vsw_bridge_guest *account = bridge->by_id[msg->guest->id];
+	struct vsw_stream *stream;
+
+	account->is_leaving = true;
+	TAILQ_FOREACH (stream, &account->streams, entry)
+		mark_dirty(bridge, stream);
 	vsw_msg_reply(msg->reply_to, msg, VSW_MSG_PASSED);
 }
 
@@ -406,7 +431,7 @@ on_close_account(void *ctx, struct vsw_msg *msg)
 	struct vsw_stream *stream;
 
 	TAILQ_FOREACH (stream, &account->streams, entry) {
-		assert(stream->is_closing && stream->backlog.first_loan == NULL);
+		assert(stream->is_closing && stream->conn == NULL);
 		stream->guest = NULL;
 	}
 	bridge->by_id[msg->guest->id] = NULL;
@@ -449,7 +474,6 @@ vsw_bridge_create(struct vsw_loop *loop, unsigned int flush_timeout_ms)
 		{VSW_MSG_FLUSH, on_flush},
 		{VSW_MSG_OPEN_ACCOUNT, on_open_account},
 		{VSW_MSG_READ, on_read},
-		{VSW_MSG_RECALL, on_recall},
 		{VSW_MSG_SHUTDOWN, on_shutdown},
 		{VSW_MSG_WRITE, on_write},
 	};
@@ -477,7 +501,6 @@ abandon(struct vsw_bridge *bridge, struct vsw_stream *stream)
 {
 	struct vsw_msg *msg, *next;
 
-	stream->account->spilled -= stream->backlog.spill.len;
 	for (msg = vsw_backlog_drop(&stream->backlog); msg != NULL; msg = next) {
 		next = msg->next;
 		vsw_msg_free(msg);

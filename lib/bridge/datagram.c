@@ -23,7 +23,7 @@
 static void
 drop(struct vsw_stream *stream)
 {
-	stream->account->spilled -= stream->backlog.spill.len;
+	stream->account->collected -= stream->backlog.spill.len;
 	vsw_stream_return(stream, vsw_backlog_drop(&stream->backlog), 0);
 	stream->shut_send = false;
 	stream->is_waiting = false;
@@ -61,7 +61,7 @@ collect_one(struct vsw_stream *stream)
 		fail(stream, VSW_CTR_DATAGRAMS_TOO_LARGE);
 		return false;
 	}
-	if (account->spilled + len > vsw_guest_word(&stream->guest->spill_budget)) {
+	if (account->collected + len > vsw_guest_word(&stream->guest->spill_budget)) {
 		fail(stream, VSW_CTR_DATAGRAMS_LOST);
 		return false;
 	}
@@ -70,7 +70,7 @@ collect_one(struct vsw_stream *stream)
 		fail(stream, VSW_CTR_DATAGRAMS_LOST);
 		return false;
 	}
-	account->spilled += len;
+	account->collected += len;
 	msg->len = len; /* it need not wait for the rest */
 	vsw_stream_return(stream, msg, 0);
 	return true;

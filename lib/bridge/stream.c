@@ -96,10 +96,7 @@ vsw_stream_return(struct vsw_stream *stream, struct vsw_msg *loans, int result)
 		struct vsw_msg *msg = loans;
 
 		loans = msg->next;
-		if (stream->n_held > 0)
-			stream->n_held--;
 		msg->result = result;
-		msg->conn = stream->conn;
 		vsw_msg_reply(stream->guest->poll_loop, msg, VSW_MSG_WROTE);
 	}
 }
@@ -127,7 +124,6 @@ static void
 die(struct vsw_stream *stream, int error)
 {
 	stream->is_dead = true;
-	stream->account->spilled -= stream->backlog.spill.len;
 	vsw_stream_return(stream, vsw_backlog_drop(&stream->backlog), -error);
 	note_hangup(stream);
 }
@@ -135,14 +131,12 @@ die(struct vsw_stream *stream, int error)
 static void
 took(struct vsw_stream *stream, size_t len)
 {
-	size_t spilled = stream->backlog.spill.len;
 	struct vsw_msg *loans = vsw_backlog_take(&stream->backlog, len);
 	uint64_t since = vsw_backlog_timed(&stream->backlog);
 
 	if (since != 0)
 		vsw_hist_add(&stream->account->hists.of[VSW_HIST_WAIT_TO_HOST],
 			     vsw_us_since(since));
-	stream->account->spilled -= spilled - stream->backlog.spill.len;
 	vsw_stream_return(stream, loans, 0);
 }
 
@@ -164,7 +158,7 @@ write_backlog(struct vsw_stream *stream)
 
 		if (len < 0) {
 			if (errno == EFAULT)
-				vsw_guard_lose(stream->guest_id);
+				vsw_guard_lose(stream->guest_id, VSW_LOSS_MEMORY);
 			if (errno != EAGAIN)
 				die(stream, errno);
 			return false;
@@ -174,37 +168,19 @@ write_backlog(struct vsw_stream *stream)
 	return true;
 }
 
-/* What cannot be spilled either stays, and is counted once. */
+/* Copy loans behind the spill, so that they can go back. There is room: the guest sends no more
+ * than it was promised (lib/poll/window.c). */
 static void
-hold_loans(struct vsw_stream *stream)
+spill_loans(struct vsw_stream *stream)
 {
-	unsigned int n_loans = stream->backlog.n_loans;
-
-	vsw_count(&stream->account->counters, VSW_CTR_LOANS_HELD, n_loans - stream->n_held);
-	stream->n_held = n_loans;
-}
-
-/* Copy loans behind the spill, so that they can go back. */
-static void
-spill_loans(struct vsw_stream *stream, bool force)
-{
-	struct vsw_bridge_guest *account = stream->account;
-
 	while (stream->backlog.first_loan != NULL) {
 		size_t before = stream->backlog.spill.len;
-		struct vsw_msg *msg;
+		struct vsw_msg *msg = vsw_backlog_spill(&stream->backlog);
 
-		if (!force && account->spilled + stream->backlog.first_loan->len >
-				      vsw_guest_word(&stream->guest->spill_budget)) {
-			hold_loans(stream);
-			return;
-		}
-		msg = vsw_backlog_spill(&stream->backlog);
-		account->spilled += stream->backlog.spill.len - before;
-		vsw_count(&account->counters, VSW_CTR_SPILLED_BYTES,
+		vsw_count(&stream->account->counters, VSW_CTR_SPILLED_BYTES,
 			  stream->backlog.spill.len - before);
 		if (msg == NULL) { /* no memory: the stream cannot be kept whole */
-			vsw_count(&account->counters, VSW_CTR_RESET_NO_MEMORY, 1);
+			vsw_count(&stream->account->counters, VSW_CTR_RESET_NO_MEMORY, 1);
 			die(stream, ENOMEM);
 			return;
 		}
@@ -213,7 +189,7 @@ spill_loans(struct vsw_stream *stream, bool force)
 }
 
 bool
-vsw_stream_write(struct vsw_stream *stream, bool force_spill)
+vsw_stream_write(struct vsw_stream *stream)
 {
 	size_t spilled = stream->backlog.spill.len;
 	uint32_t unreported = stream->backlog.n_unreported;
@@ -226,7 +202,7 @@ vsw_stream_write(struct vsw_stream *stream, bool force_spill)
 	if (stream->is_dead)
 		die(stream, EPIPE);
 	else if (!vsw_stream_is_flushed(stream) && (!is_greeted(stream) || !write_backlog(stream)))
-		spill_loans(stream, force_spill);
+		spill_loans(stream);
 	if (stream->shut_send && vsw_stream_is_flushed(stream)) {
 		stream->shut_send = false;
 		shutdown(stream->watch.fd, SHUT_WR);
@@ -259,7 +235,7 @@ vsw_stream_read(struct vsw_stream *stream, struct vsw_msg *msg)
 	} while (len < 0 && errno == EINTR);
 
 	if (len < 0 && errno == EFAULT)
-		vsw_guard_lose(stream->guest_id);
+		vsw_guard_lose(stream->guest_id, VSW_LOSS_MEMORY);
 	msg->len = len > 0 ? (uint32_t)len : 0;
 	msg->flags = 0;
 	if (len < 0 && errno == EAGAIN)

@@ -20,11 +20,12 @@ struct vsw_bridge;
  * has flushed. */
 struct vsw_bridge_guest {
 	TAILQ_ENTRY(vsw_bridge_guest) entry; /* of bridge->accounts */
-	bool is_closed;                      /* the guest has gone */
+	bool is_leaving;                     /* the guest goes: it hears no more of what flushes */
+	bool is_closed;                      /* it has gone */
 	struct vsw_counters counters;
 	struct vsw_hists hists;
 	struct vsw_tally tally;
-	size_t spilled; /* bytes in the spill buffers of its streams */
+	size_t collected; /* bytes of datagrams, whose windows do not bound them */
 	TAILQ_HEAD(, vsw_stream) streams;
 };
 
@@ -39,7 +40,6 @@ struct vsw_stream {
 	uint64_t asked; /* TSC at which its CONNECT line was complete */
 
 	struct vsw_backlog backlog; /* what the host has not taken */
-	unsigned int n_held;        /* of its loans: counted as held */
 	uint8_t notice_flags;       /* what the next NOTICE says */
 	bool told_readable;         /* the poll role reads until it is told DRAINED */
 	bool told_hangup;
@@ -51,6 +51,7 @@ struct vsw_stream {
 	bool is_waiting;              /* ... and has no room for the one that is complete */
 	bool is_dead;                 /* the host reads no more; what is written is dropped */
 	bool is_closing;              /* CLOSE came: flush, then close */
+	struct vsw_msg *close;        /* that CLOSE, until it is answered */
 	bool shut_send;               /* SHUTDOWN(SEND) came: shut when flushed */
 	bool is_dirty;                /* on bridge->dirty */
 	struct rte_timer flush_timer; /* while closing */
@@ -64,9 +65,9 @@ _Static_assert(sizeof(struct vsw_stream) <= 512, "an idle stream is small");
 
 /* Put a WRITE behind those that wait. */
 void vsw_stream_lend(struct vsw_stream *stream, struct vsw_msg *msg);
-/* Write what waits: spill, then loans; spill what the socket does not take, within the
- * budget unless forced. Finished loans go back. @return true when bytes moved. */
-bool vsw_stream_write(struct vsw_stream *stream, bool force_spill);
+/* Write what waits: spill, then loans; spill what the socket does not take. All loans go back.
+ * @return true when bytes moved. */
+bool vsw_stream_write(struct vsw_stream *stream);
 /* Read into a loan, set its result. */
 void vsw_stream_read(struct vsw_stream *stream, struct vsw_msg *msg);
 /* Nothing waits to be written. */

@@ -10,8 +10,8 @@
  * pass with a loop and has no other entry.
  *
  * Owns: every stream's socket, epoll registration and spill buffer; an account for each guest
- * whose streams it serves, with its spill budget and counters (a guest's streams are all on one
- * bridge). What a guest that has gone had sent is flushed without it.
+ * whose streams it serves, with its counters (a guest's streams are all on one bridge). What a
+ * guest that has gone had sent is flushed without it.
  */
 #ifndef VSW_BRIDGE_H
 #define VSW_BRIDGE_H

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <bsd/string.h>
@@ -11,6 +12,39 @@
 #include "vsw_base.h"
 #include "vsw_conf.h"
 #include "vsw_socket_path.h"
+
+static const char *
+name_in_folder(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash != NULL ? slash + 1 : path;
+}
+
+/* /run/./vsw, /run/x/../vsw and a link to it are one folder. One that is not there has but its
+ * text. */
+static bool
+are_in_one_folder(const char *a, const char *b)
+{
+	char copy_a[PATH_MAX], copy_b[PATH_MAX];
+	const char *folder_a, *folder_b;
+	struct stat st_a, st_b;
+
+	strlcpy(copy_a, a, sizeof(copy_a));
+	strlcpy(copy_b, b, sizeof(copy_b));
+	folder_a = dirname(copy_a);
+	folder_b = dirname(copy_b);
+	if (strcmp(folder_a, folder_b) == 0)
+		return true;
+	return stat(folder_a, &st_a) == 0 && stat(folder_b, &st_b) == 0 &&
+	       st_a.st_ino == st_b.st_ino && st_a.st_dev == st_b.st_dev;
+}
+
+bool
+vsw_conf_is_one_path(const char *a, const char *b)
+{
+	return strcmp(name_in_folder(a), name_in_folder(b)) == 0 && are_in_one_folder(a, b);
+}
 
 static bool
 same_paths(const struct vsw_guest_spec *spec, const struct vsw_guest_spec *other, const char **key,
@@ -21,12 +55,18 @@ same_paths(const struct vsw_guest_spec *spec, const struct vsw_guest_spec *other
 	for (unsigned int i = 0; (path = vsw_guest_spec_path(spec, i, key)) != NULL; i++) {
 		for (unsigned int j = 0;
 		     (other_path = vsw_guest_spec_path(other, j, &other_key)) != NULL; j++) {
-			if (strcmp(path, other_path) != 0)
+			if (!vsw_conf_is_one_path(path, other_path))
 				continue;
-			snprintf(why, VSW_WHY_SIZE,
-				 "%s is also the %s of guest %u; each socket needs a path of its "
-				 "own",
-				 path, other_key, other->cid);
+			if (strcmp(path, other_path) == 0)
+				snprintf(why, VSW_WHY_SIZE,
+					 "%s is also the %s of guest %u; each socket needs a path "
+					 "of its own",
+					 path, other_key, other->cid);
+			else
+				snprintf(why, VSW_WHY_SIZE,
+					 "%s is the same place as %s, the %s of guest %u; each "
+					 "socket needs a path of its own",
+					 path, other_path, other_key, other->cid);
 			return true;
 		}
 	}
@@ -37,11 +77,12 @@ same_paths(const struct vsw_guest_spec *spec, const struct vsw_guest_spec *other
 static bool
 is_port_path(const char *path, const char *uds_path)
 {
-	size_t len = strlen(uds_path);
-	const char *port = path + len + 1;
+	const char *name = name_in_folder(path), *uds = name_in_folder(uds_path);
+	size_t len = strlen(uds);
+	const char *port = name + len + 1;
 
-	return strncmp(path, uds_path, len) == 0 && path[len] == '_' && port[0] != '\0' &&
-	       port[strspn(port, "0123456789")] == '\0';
+	return strncmp(name, uds, len) == 0 && name[len] == '_' && port[0] != '\0' &&
+	       port[strspn(port, "0123456789")] == '\0' && are_in_one_folder(path, uds_path);
 }
 
 /* @return a path of @p spec that stands where @p uds_path needs the way free; or NULL. */
@@ -115,7 +156,7 @@ vsw_guest_spec_check_own(const struct vsw_guest_spec *spec, const char **key,
 	/* The first one that another one hinders is at fault; for `socket`, uds-path is. */
 	*key = "uds-path";
 	if (is_port_path(spec->socket, spec->uds_path) ||
-	    strcmp(spec->socket, spec->uds_path) == 0) {
+	    vsw_conf_is_one_path(spec->socket, spec->uds_path)) {
 		snprintf(why, VSW_WHY_SIZE,
 			 "%s collides with the socket of guest %u; each needs its own",
 			 spec->uds_path, spec->cid);
@@ -128,7 +169,7 @@ vsw_guest_spec_check_own(const struct vsw_guest_spec *spec, const char **key,
 		}
 		for (unsigned int j = 0; j < 2; j++) {
 			other = vsw_guest_spec_path(spec, j, &other_key);
-			if (strcmp(path, other) != 0)
+			if (!vsw_conf_is_one_path(path, other))
 				continue;
 			snprintf(why, VSW_WHY_SIZE,
 				 "%s is also its %s; each socket needs a path of its own", path,

@@ -87,6 +87,9 @@ int vsw_conf_set(struct vsw_conf *conf, const char *key, const char *value, char
  */
 int vsw_conf_read_file(struct vsw_conf *conf, const char *path, char error[VSW_CONF_ERROR_SIZE]);
 
+/** Do two paths lead to one place, however they are spelled? May look at their folders. */
+bool vsw_conf_is_one_path(const char *a, const char *b);
+
 /** Check what only all guests together can tell: duplicates. @return 0 or -EINVAL. */
 int vsw_conf_check(const struct vsw_conf *conf, char error[VSW_CONF_ERROR_SIZE]);
 

@@ -295,7 +295,7 @@ static uint32_t
 on_far_took(struct vsw_conn *conn, uint32_t n)
 {
 	vsw_credit_taken(conn, n);
-	if (vsw_credit_is_news(conn))
+	if (vsw_conn_has_news(conn, conn->buf_alloc))
 		conn->pending |= BIT(VSW_OP_CREDIT_UPDATE);
 	return 0;
 }
@@ -382,7 +382,7 @@ fill_header(struct vsw_conn *conn, uint16_t op, struct vsw_pkt *pkt)
 		.buf_alloc = conn->buf_alloc,
 		.fwd_cnt = conn->fwd_cnt,
 	};
-	conn->fwd_cnt_told = conn->fwd_cnt;
+	conn->edge_told = vsw_conn_edge(conn);
 }
 
 bool

@@ -31,16 +31,20 @@
  */
 #define NEWS_FRACTION 4
 
+uint32_t
+vsw_conn_edge(const struct vsw_conn *conn)
+{
+	/* Half the circle is as far ahead as a position can be told from one behind. */
+	return conn->fwd_cnt + vsw_min_u32(conn->buf_alloc, INT32_MAX);
+}
+
 static void
 set_window(struct vsw_conn *conn, uint32_t buf_alloc, uint32_t fwd_cnt)
 {
-	/* Half the circle is as far ahead as a position can be told from one behind. */
-	uint32_t edge = fwd_cnt + vsw_min_u32(buf_alloc, INT32_MAX);
-
 	conn->buf_alloc = buf_alloc;
 	conn->fwd_cnt = fwd_cnt;
-	if ((int32_t)(edge - conn->granted) > 0)
-		conn->granted = edge;
+	if ((int32_t)(vsw_conn_edge(conn) - conn->granted) > 0)
+		conn->granted = vsw_conn_edge(conn);
 }
 
 void
@@ -59,12 +63,14 @@ vsw_credit_taken(struct vsw_conn *conn, uint32_t n)
 }
 
 bool
-vsw_credit_is_news(const struct vsw_conn *conn)
+vsw_conn_has_news(const struct vsw_conn *conn, uint32_t size)
 {
-	uint32_t untold = conn->fwd_cnt - conn->fwd_cnt_told;
+	int32_t untold = (int32_t)(vsw_conn_edge(conn) - conn->edge_told);
 
-	return conn->state == VSW_CONN_ESTABLISHED && !(conn->guest_shut & VSW_SHUTDOWN_SEND) &&
-	       untold != 0 && untold >= conn->buf_alloc / NEWS_FRACTION;
+	/* Whatever waits to be told tells the window, too. */
+	return conn->state == VSW_CONN_ESTABLISHED && conn->pending == 0 &&
+	       !(conn->guest_shut & VSW_SHUTDOWN_SEND) && untold > 0 &&
+	       (uint32_t)untold >= size / NEWS_FRACTION;
 }
 
 static uint32_t

@@ -9,8 +9,6 @@
 void vsw_credit_from_guest(struct vsw_conn *conn, const struct vsw_pkt *pkt);
 /* The host stream took n bytes of the guest. */
 void vsw_credit_taken(struct vsw_conn *conn, uint32_t n);
-/* Enough was taken since the guest was last told, that it should be told now. */
-bool vsw_credit_is_news(const struct vsw_conn *conn);
 /* A packet of len bytes goes to the guest. */
 void vsw_credit_sent(struct vsw_conn *conn, uint32_t len);
 

@@ -138,7 +138,7 @@ struct vsw_conn {
 	/* Credit, guest to far: the far end's window. */
 	uint32_t buf_alloc;      /**< its size */
 	uint32_t fwd_cnt;        /**< bytes the far end has taken out of it, mod 2^32 */
-	uint32_t fwd_cnt_told;   /**< fwd_cnt as the guest last saw it */
+	uint32_t edge_told;      /**< fwd_cnt + buf_alloc as the guest last saw them */
 	uint32_t from_guest_cnt; /**< bytes that came, mod 2^32 */
 	uint32_t granted;        /**< what from_guest_cnt may reach: a window that shrinks takes
 				  * nothing back that is on its way */
@@ -200,6 +200,13 @@ uint32_t vsw_conn_event(struct vsw_conn *conn, enum vsw_conn_event ev, uint32_t 
  * lie of another, nor is granted more than a window of bytes that nobody has taken. */
 void vsw_conn_far_credit(struct vsw_conn *conn, uint32_t buf_alloc, uint32_t fwd_cnt);
 
+/** The guest should be told of its window: that reaches further by a quarter of @p size, or more.
+ */
+bool vsw_conn_has_news(const struct vsw_conn *conn, uint32_t size);
+
+/** What the guest sent may reach, by the window as it is now, mod 2^32. */
+uint32_t vsw_conn_edge(const struct vsw_conn *conn);
+
 /**
  * The next packet the guest must be told, RW excepted; removes it from `pending`.
  *
@@ -220,7 +227,7 @@ vsw_conn_has_pending(const struct vsw_conn *conn)
 static inline bool
 vsw_conn_is_used_up(const struct vsw_conn *conn)
 {
-	return conn->from_guest_cnt == conn->fwd_cnt_told + conn->buf_alloc;
+	return conn->from_guest_cnt == conn->edge_told;
 }
 
 /** How much the guest takes now. */

@@ -66,7 +66,7 @@ is_ours(const struct vsw_control *control, const char *path)
 		for (unsigned int p = 0;
 		     (other = vsw_guest_spec_path(&control->entry[i]->spec, p, &key)) != NULL;
 		     p++) {
-			if (strcmp(other, path) == 0)
+			if (vsw_conf_is_one_path(other, path))
 				return true;
 		}
 	}

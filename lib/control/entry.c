@@ -17,7 +17,8 @@
  *        DRAIN          its driver is told that its connections are over
  *        UNLISTEN       its VMM is cut off, its rings are stopped, every loan is back
  *        BARRIER        hosts that were passed to the bridge (ADOPT) have been passed on to the
- *                       poll lcore (INCOMING), which refuses them before the next message
+ *                       poll lcore (INCOMING), which refuses them before the next message; the
+ *                       bridge flushes what is closed without telling
  *        DETACH         its connections have ended on both sides, no message of it is out
  *        CLOSE_ACCOUNT  what the bridge answered to the last refusals was before this
  *

@@ -36,10 +36,11 @@ struct vsw_guest_conf {
 	/* Limits. What is beyond is refused, and counted. */
 	uint32_t max_conns;      /**< connections: RST, or the host's socket closes */
 	uint32_t max_handshakes; /**< hosts without a complete CONNECT line: closed */
-	uint32_t spill_budget;   /**< bytes buffered for slow readers, all connections: beyond
-				  * it the guest's own ring fills up */
-	uint32_t max_loans;      /**< chains of it that a slow host may hold,
-				  * 1..VSW_LOANS_MAX: likewise */
+	uint32_t spill_budget;   /**< bytes that may wait for slow readers, all connections: the
+				  * windows that it is promised are bounded by this, see
+				  * lib/poll/window.c */
+	uint32_t max_loans;      /**< messages with its chains that may be out at a time,
+				  * 1..VSW_LOANS_MAX: beyond it its own ring fills up */
 
 	/* May change; read by the control lcore only, when it makes routes. */
 	uint16_t group[VSW_GROUPS_PER_GUEST_MAX]; /**< sorted numbers, each once; guests that share

@@ -61,8 +61,8 @@ enum vsw_role {
 	/* The guest accepted, the stream is `conn`'s from now on: write "OK <port>\n" to it,      \
 	 * unless it is plain. Freed by the bridge. */                                             \
 	X(ACCEPT, BRIDGE, "accept")                                                                \
-	/* Loan: write the `len` bytes of segs[0..n_segs) to the stream. Reply WROTE, at once      \
-	 * unless the guest's spill budget is used up. `chain` is the lender's own. */             \
+	/* Loan: write the `len` bytes of segs[0..n_segs) to the stream. Reply WROTE, at once.     \
+	 * `chain` is the lender's own. */                                                         \
 	X(WRITE, BRIDGE, "write")                                                                  \
 	/* The loan is back. `len`: bytes of it that reached the socket; the rest was spilled      \
 	 * and is reported by NOTICE, or, with `result` < 0 (the host reads no more), dropped. */  \
@@ -73,21 +73,18 @@ enum vsw_role {
 	 * VSW_MSG_F_DRAINED, VSW_MSG_F_EOF. */                                                    \
 	X(FILLED, POLL, "filled")                                                                  \
 	/* The bridge speaks up about `conn`: bytes in `len` of earlier WRITEs have left the       \
-	 * spill buffer; `flags`: VSW_MSG_F_READABLE, VSW_MSG_F_HANGUP, VSW_MSG_F_LOST. Freed by   \
+	 * spill buffer; `flags`: VSW_MSG_F_READABLE, VSW_MSG_F_HANGUP, _LOST, _FLUSHED. Freed by  \
 	 * the poll role. */                                                                       \
 	X(NOTICE, POLL, "notice")                                                                  \
 	/* shutdown(2) the stream, `flags`: VSW_MSG_F_SHUT_SEND after what is spilled,             \
 	 * VSW_MSG_F_SHUT_RECV at once. Freed by the bridge. */                                    \
 	X(SHUTDOWN, BRIDGE, "shutdown")                                                            \
-	/* The connection is over. Reply CLOSED, at once; the bridge names `conn` in no later      \
-	 * message (WROTE excepted, with conn NULL), flushes what is spilled, on a deadline, and   \
-	 * closes. VSW_MSG_F_SHUT_SEND: the guest had sent all it wanted. */                       \
+	/* The connection is over. Reply CLOSED, at once; the bridge flushes what is spilled, on a \
+	 * deadline, and closes. VSW_MSG_F_SHUT_SEND: the guest had sent all it wanted. */         \
 	X(CLOSE, BRIDGE, "close")                                                                  \
+	/* The bridge names `conn` in no later message; or, with VSW_MSG_F_FLUSHING, not after the \
+	 * NOTICE that says VSW_MSG_F_FLUSHED: what was spilled has left, or was dropped. */       \
 	X(CLOSED, POLL, "closed")                                                                  \
-	/* Give back every loan of `guest` that is still held, by spilling over the budget.        \
-	 * Reply RECALLED: by then all of them have arrived. */                                    \
-	X(RECALL, BRIDGE, "recall")                                                                \
-	X(RECALLED, POLL, "recalled")                                                              \
 	/* Guest `peer` asks for port `port` of `guest`, from its port `peer_port`; credit. `conn` \
 	 * is the asker's name of the connection. Reply OPENED: result 0, and `stream` is the      \
 	 * receiver's name of it; or -errno, and there is none. Credit, here and below:            \
@@ -102,16 +99,16 @@ enum vsw_role {
 	X(PEER_NEWS, POLL, "peer-news")                                                            \
 	/* The answer bounds how much one guest can have to say at a time. */                      \
 	X(PEER_NOTED, POLL, "peer-noted")                                                          \
-	/* The sender's end is over and makes no later request of the receiver's `stream`, but     \
-	 * perhaps this one again. The receiver gives back every loan at once and says PEER_CLOSED \
-	 * once what was lent before has been delivered or dropped; with VSW_MSG_F_DROP it drops   \
-	 * it. */                                                                                  \
+	/* The sender's end is over and makes no later request of the receiver's `stream`. The     \
+	 * receiver gives back every loan at once and says PEER_CLOSED once what was lent before   \
+	 * has been delivered or dropped. */                                                       \
 	X(PEER_CLOSE, POLL, "peer-close")                                                          \
 	/* The receiver's PEER_CLOSE has been dealt with. Each end says it once. */                \
 	X(PEER_CLOSED, POLL, "peer-closed")                                                        \
 	/* Give back every loan that `stream` holds, by spilling. Reply RECALLED: by then all of   \
 	 * them have arrived. */                                                                   \
 	X(PEER_RECALL, POLL, "peer-recall")                                                        \
+	X(RECALLED, POLL, "recalled")                                                              \
 	/* Use `routes` from now on, and reset connections it does not allow. Reply ROUTED: nobody \
 	 * on this lcore looks at the ones before any more. */                                     \
 	X(ROUTES, POLL, "routes")                                                                  \
@@ -129,7 +126,8 @@ enum vsw_role {
 	 * `tally`. */                                                                             \
 	X(OPEN_ACCOUNT, BRIDGE, "open-account")                                                    \
 	X(ACCOUNT_OPEN, CONTROL, "account-open")                                                   \
-	/* Reply PASSED: what was sent to this loop before has been dealt with. */                 \
+	/* `guest` is going: closed streams flush without telling, from now on. Reply PASSED: what \
+	 * was sent to this loop before has been dealt with. */                                    \
 	X(BARRIER, BRIDGE, "barrier")                                                              \
 	X(PASSED, CONTROL, "passed")                                                               \
 	/* `guest` was detached. Streams that still flush go on without it. Reply ACCOUNT_CLOSED:  \
@@ -194,8 +192,11 @@ enum vsw_vmm {
 #define VSW_MSG_F_EOF 0x02u      /**< the host has sent everything it will ever send */
 #define VSW_MSG_F_READABLE 0x04u /**< there is something to read, or an end of file */
 #define VSW_MSG_F_HANGUP 0x08u   /**< the host reads no more: closed, or shut its read side */
-/* Flag of NOTICE. */
-#define VSW_MSG_F_LOST 0x40u /**< what the guest has sent cannot be delivered */
+/* Flags of NOTICE. */
+#define VSW_MSG_F_LOST 0x40u    /**< what the guest has sent cannot be delivered */
+#define VSW_MSG_F_FLUSHED 0x80u /**< a closed stream has nothing left */
+/* Flag of CLOSED. */
+#define VSW_MSG_F_FLUSHING 0x01u /**< it has, and will say when not */
 /* Flags of SHUTDOWN and PEER_NEWS. */
 #define VSW_MSG_F_SHUT_SEND 0x10u /**< the guest sends no more */
 #define VSW_MSG_F_SHUT_RECV 0x20u /**< the guest receives no more */
@@ -205,8 +206,6 @@ enum vsw_vmm {
 #define VSW_MSG_F_CREDIT_REQUEST 0x04u
 /* Flag of PEER_DATA. */
 #define VSW_MSG_F_NO_HOLD 0x01u
-/* Flag of PEER_CLOSE. */
-#define VSW_MSG_F_DROP 0x01u
 /* Flag of STOP. */
 #define VSW_MSG_F_RESET 0x01u
 

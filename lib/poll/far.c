@@ -6,10 +6,10 @@
  * What the far end must be told waits in `untold` while there is no free message. Until it
  * was told, no payload passes it (from_guest.c): OK must come before the guest's first byte.
  *
- * A link ends by CLOSE. A bridge confirms it at once. Two flows each say PEER_CLOSE and each
- * confirm the other's by PEER_CLOSED, in whatever order: a flow that has heard both will not
- * be named any more, and one that has said both names nobody. Until a flow has confirmed, it may
- * say PEER_CLOSE again: the other one must wait for it in any case.
+ * A link ends by CLOSE. A bridge confirms it at once, and speaks once more when all that it was
+ * given has left, if that takes longer: until then the flow stands for those bytes. Two flows
+ * each say PEER_CLOSE and each confirm the other's by PEER_CLOSED, in whatever order: a flow that
+ * has heard both will not be named any more, and one that has said both names nobody.
  */
 #include "poll_guest.h"
 
@@ -114,8 +114,6 @@ send_step(struct flow *flow, const struct step *step)
 		msg->peer = flow->guest->conf;
 	} else if (step->verb == VSW_MSG_CLOSE && (flow->conn.guest_shut & VSW_SHUTDOWN_SEND)) {
 		msg->flags = VSW_MSG_F_SHUT_SEND;
-	} else if (step->verb == VSW_MSG_PEER_CLOSE && flow->far_drops) {
-		msg->flags = VSW_MSG_F_DROP;
 	} else if (step->verb == VSW_MSG_PEER_NEWS) {
 		msg->len = flow->backlog.n_unreported;
 		flow->backlog.n_unreported = 0;
@@ -193,6 +191,13 @@ far_on_opened(void *ctx, struct vsw_msg *msg)
 }
 
 void
+far_is_gone(struct flow *flow)
+{
+	window_taken(flow, flow->far_bytes);
+	flow->link = LINK_NONE;
+}
+
+void
 far_on_closed(void *ctx, struct vsw_msg *msg)
 {
 	struct flow *flow = msg->conn;
@@ -201,7 +206,10 @@ far_on_closed(void *ctx, struct vsw_msg *msg)
 		vsw_msg_free(msg);
 		return;
 	}
+	if (msg->flags & VSW_MSG_F_FLUSHING)
+		flow->link = LINK_FLUSHING;
+	else
+		far_is_gone(flow);
 	guest_free(flow->guest, msg);
-	flow->link = LINK_NONE;
 	flow_act(flow, 0);
 }

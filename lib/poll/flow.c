@@ -152,7 +152,9 @@ flow_free(struct flow *flow)
 		TAILQ_REMOVE(&guest->untold, flow, untold_entry);
 	TAILQ_REMOVE(&guest->flows, flow, all_entry);
 	guest->n_flows--;
+	window_forget(flow);
 	vsw_spill_fini(&flow->backlog.spill);
+	free(flow->header);
 	free(flow);
 }
 
@@ -198,9 +200,11 @@ flow_from_guest(struct guest *guest, const struct vsw_pkt *request,
 	if (sibling != NULL) {
 		flow->sibling = sibling;
 		flow->far_loop = sibling->poll_loop;
+	} else {
+		flow->far_window = vsw_guest_word(&guest->conf->buf_alloc);
 	}
-	vsw_conn_init_from_guest(&flow->conn, request, sibling != NULL,
-				 sibling != NULL ? 0 : vsw_guest_word(&guest->conf->buf_alloc));
+	vsw_conn_init_from_guest(&flow->conn, request, sibling != NULL, 0);
+	window_update(flow);
 	flow_enter(flow);
 	far_tell(flow, TELL_CONNECT);
 	return flow;
@@ -230,8 +234,9 @@ flow_from_host(struct guest *guest, struct vsw_msg *incoming)
 		return;
 	}
 	vsw_conn_init_to_guest(&flow->conn, guest->conf->cid, incoming->port, VSW_CID_HOST,
-			       vsw_conn_table_far_port(&guest->conns, VSW_CID_HOST),
-			       vsw_guest_word(&guest->conf->buf_alloc));
+			       vsw_conn_table_far_port(&guest->conns, VSW_CID_HOST), 0);
+	flow->far_window = vsw_guest_word(&guest->conf->buf_alloc);
+	window_update(flow);
 	flow->far = incoming->stream;
 	flow->link = LINK_OPEN;
 	vsw_msg_free(incoming);
@@ -255,7 +260,7 @@ flow_from_sibling(struct guest *guest, struct vsw_msg *connect)
 	flow->far_is_told = false;
 	vsw_conn_init_to_guest(&flow->conn, guest->conf->cid, connect->port, connect->peer->cid,
 			       connect->peer_port, 0);
-	vsw_conn_far_credit(&flow->conn, connect->buf_alloc, connect->fwd_cnt);
+	window_far_credit(flow, connect->buf_alloc, connect->fwd_cnt);
 	connect->stream = flow;
 	connect->result = 0;
 	flow_enter(flow);
@@ -351,6 +356,7 @@ act_on_timers(struct flow *flow, uint32_t actions)
 void
 flow_act(struct flow *flow, uint32_t actions)
 {
+	window_update(flow);
 	if (actions & VSW_CONN_ACT_UNEXPECTED)
 		vsw_count(&flow->guest->counters, VSW_CTR_PKT_UNEXPECTED, 1);
 	if (actions & VSW_CONN_ACT_ACCEPT)
@@ -447,7 +453,9 @@ flow_on_notice(void *ctx, struct vsw_msg *msg)
 	uint32_t actions = 0;
 
 	if (msg->len > 0)
-		actions |= vsw_conn_event(&flow->conn, VSW_CONN_EV_FAR_TOOK, msg->len);
+		window_taken(flow, msg->len);
+	if (msg->flags & VSW_MSG_F_FLUSHED)
+		far_is_gone(flow);
 	if (msg->flags & VSW_MSG_F_READABLE)
 		flow->readable = true;
 	/* A host that has closed is gone and at its end: the guest is told in one SHUTDOWN, if the

@@ -121,13 +121,6 @@ alloc_parts(struct flow *flow, uint16_t n_segs, struct vsw_msg *msgs[PARTS_MAX])
 	return n_parts;
 }
 
-static void
-note_given(struct flow *flow, uint32_t len)
-{
-	flow->far_bytes += len;
-	flow->guest->far_bytes += len;
-}
-
 /* A sibling that has no room yet may keep the loan: there is plenty left for others. */
 static bool
 may_be_held(const struct guest *guest)
@@ -163,8 +156,7 @@ lend(struct flow *flow, const struct vsw_chain *chain, struct vsw_msg **msgs, un
 	flow->n_loans_out += n_parts;
 	guest->n_parts_out += n_parts;
 	guest->n_descs_out += n_descs;
-	if (flow->sibling != NULL)
-		note_given(flow, chain->len);
+	window_given(flow, chain->len);
 	msgs[n_parts - 1]->since = time_if_due(guest);
 	for (unsigned int i = 0; i < n_parts; i++) {
 		struct vsw_msg *msg = msgs[i];
@@ -196,8 +188,7 @@ take_payload(struct flow *flow, const struct vsw_pkt *pkt, struct vsw_chain *cha
 	unsigned int n_parts;
 	uint32_t actions;
 
-	if (flow->untold != 0 ||
-	    (flow->sibling != NULL && sibling_budget_is_used_up(guest, pkt->len)))
+	if (flow->untold != 0)
 		return false;
 	trim_to_payload(chain, pkt->len);
 	n_parts = alloc_parts(flow, chain->n_segs, msgs);
@@ -329,11 +320,9 @@ from_guest_on_wrote(void *ctx, struct vsw_msg *msg)
 		guest->free_loan[guest->n_free_loans++] = msg->loan;
 	}
 	guest_free(guest, msg);
-	if (flow == NULL)
-		return;
 	flow->n_loans_out--;
-	if (flow->sibling != NULL)
-		sibling_account(flow, len);
-	else if (len > 0)
-		flow_event(flow, VSW_CONN_EV_FAR_TOOK, len);
+	if (len > 0) {
+		window_taken(flow, len);
+		flow_act(flow, 0);
+	}
 }

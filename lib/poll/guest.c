@@ -4,9 +4,9 @@
  * VMM any number of times; drained when it or vswd goes; detached when nobody names it any more.
  *
  * A stop is complete when every loan has come back. The bridge returns a loan within its
- * pass, except while the guest's spill budget is used up; a sibling may hold some until it has
- * receive buffers: both are asked once, by RECALL, to make room in any case. The vhost-user
- * thread waits meanwhile, so nothing here waits for that thread.
+ * pass; a sibling may hold some until it has receive buffers, and is asked once, by PEER_RECALL,
+ * to let go of them. The vhost-user thread waits meanwhile, so nothing here waits for that
+ * thread.
  */
 #include <endian.h>
 #include <errno.h>
@@ -17,6 +17,7 @@
 #include <rte_random.h>
 
 #define VSW_LOGTYPE vsw_log_poll
+#include "vsw_guard.h"
 #include "vsw_iov.h"
 #include "vsw_log.h"
 #include "poll_guest.h"
@@ -42,7 +43,6 @@ guest_create(struct vsw_poll *poll, const struct vsw_guest_conf *conf)
 		.n_conns = &guest->n_flows,
 		.n_loans = &guest->n_parts_out,
 	};
-	rte_timer_init(&guest->stuck);
 	TAILQ_INIT(&guest->flows);
 	TAILQ_INIT(&guest->ready);
 	TAILQ_INIT(&guest->untold);
@@ -66,7 +66,6 @@ guest_destroy(struct guest *guest)
 	while ((flow = TAILQ_FIRST(&guest->flows)) != NULL)
 		flow_free(flow);
 	vsw_conn_table_fini(&guest->conns);
-	rte_timer_stop_sync(&guest->stuck);
 	free(guest);
 }
 
@@ -281,8 +280,12 @@ void
 guest_lose(struct guest *guest)
 {
 	guest->is_lost = true;
-	vsw_count(&guest->counters, VSW_CTR_MEMORY_LOST, 1);
-	VSW_LOG_LIMITED(WARNING, "guest %u: its memory has gone away", guest->conf->cid);
+	if (vsw_guard_loss(guest->conf->id) == VSW_LOSS_MEMORY) {
+		vsw_count(&guest->counters, VSW_CTR_MEMORY_LOST, 1);
+		VSW_LOG_LIMITED(WARNING, "guest %u: its memory has gone away", guest->conf->cid);
+	} else {
+		vsw_count(&guest->counters, VSW_CTR_CALLS_STUCK, 1);
+	}
 	guest->n_resets = 0;
 	for_each_flow(guest, VSW_CONN_EV_GUEST_GONE);
 }
@@ -361,18 +364,9 @@ static void
 recall(struct guest *guest)
 {
 	struct flow *flow;
-	struct vsw_msg *msg;
 
 	TAILQ_FOREACH (flow, &guest->flows, all_entry)
 		sibling_recall(flow);
-	if (guest->recalling)
-		return;
-	msg = guest_alloc(guest, VSW_MSG_RECALL);
-	if (msg == NULL)
-		return;
-	msg->guest = guest->conf;
-	vsw_msg_send(guest->conf->bridge_loop, msg);
-	guest->recalling = true;
 }
 
 void

@@ -23,7 +23,6 @@ guest_pass(struct vsw_poll *poll, struct guest *guest)
 
 	guest->starved = false;
 	flow_run_due(guest);
-	sibling_run_due(guest);
 	for (flow = TAILQ_FIRST(&guest->untold); flow != NULL; flow = next) {
 		next = TAILQ_NEXT(flow, untold_entry);
 		flow_act(flow, 0); /* what was said last may have been all that kept it */
@@ -43,6 +42,8 @@ guest_pass(struct vsw_poll *poll, struct guest *guest)
 	/* Also while a stop waits for loans: those that came back are shown at once. */
 	vsw_virtq_flush(&guest->to_guest);
 	vsw_virtq_flush(&guest->from_guest);
+	if (guest->to_guest.is_stuck || guest->from_guest.is_stuck || guest->event.is_stuck)
+		vsw_guard_lose(guest->conf->id, VSW_LOSS_CALL);
 	if (guest->stopping != NULL || guest->draining != NULL || guest->detaching != NULL)
 		guest_progress(guest);
 	return work;
@@ -71,7 +72,7 @@ guest_may_sleep(struct guest *guest)
 	bool waits = guest->n_resets > 0 || !TAILQ_EMPTY(&guest->ready);
 	bool more = false;
 
-	if (guest->starved || guest->stuck_is_due || !TAILQ_EMPTY(&guest->due))
+	if (guest->starved || !TAILQ_EMPTY(&guest->due))
 		return false;
 	if (guest->state != GUEST_RUNNING || guest->stopping != NULL || guest->is_lost)
 		return true;
@@ -163,10 +164,7 @@ on_recalled(void *ctx, struct vsw_msg *msg)
 	struct guest *guest = poll->by_id[msg->guest->id];
 	struct flow *flow = msg->conn;
 
-	if (flow != NULL)
-		flow->is_recalled = false;
-	else
-		guest->recalling = false;
+	flow->is_recalled = false;
 	guest_free(guest, msg);
 }
 

@@ -57,7 +57,8 @@ enum link_state {
 	LINK_NONE,    /* there is none: never was, refused, or it has confirmed our CLOSE */
 	LINK_OPENING, /* CONNECT was sent */
 	LINK_OPEN,
-	LINK_CLOSING, /* CLOSE was sent; no request may follow */
+	LINK_CLOSING,  /* CLOSE was sent; no request may follow */
+	LINK_FLUSHING, /* a host stream: closed, but it has not taken all yet */
 };
 
 /* A connection with its far end, and its place in the guest's schedule. */
@@ -89,13 +90,17 @@ struct flow {
 	bool far_is_done;       /* the sibling's flow makes no request of this one (any more) */
 	bool far_is_told;       /* ... and PEER_CLOSED was said to it */
 	bool far_eof;           /* the sibling's end of stream lies behind the backlog */
-	bool far_drops;         /* the sibling need not deliver what it has of this flow */
 	bool is_recalled;       /* PEER_RECALL is out */
 	uint16_t n_read_chains; /* how many buffers the next READ takes */
+	struct iovec *header;   /* its pieces, while a READ of a buffer that is cut fine is out */
 	uint16_t probe_ms;
 	uint16_t n_loans_out; /* to the far end */
-	uint32_t far_bytes;   /* given to the sibling and not in its buffers yet */
-	uint32_t far_taken;   /* what has left those lately, see sibling_run_due() */
+
+	/* Its window, see window.c. */
+	bool is_cut;         /* the guest is promised less than the far end has room for */
+	uint32_t far_window; /* what that is */
+	uint32_t far_bytes;  /* given to the far end and not taken yet */
+	uint32_t promised;   /* its part of guest->promised */
 
 	struct vsw_backlog backlog; /* what the sibling sent and the guest has not taken */
 
@@ -165,15 +170,10 @@ struct guest {
 	uint32_t n_untimed;   /* packets with payload until one is timed again */
 	uint32_t recv_room;   /* payload that its last receive buffer had room for */
 
-	/* What siblings have not taken of all its flows; bounded by the spill budget. */
-	uint64_t far_bytes;
-	struct rte_timer stuck; /* runs while that budget is used up */
-	bool stuck_is_due;      /* it has run out */
-	uint32_t stalled_len;   /* what did not fit when the budget was last used up */
+	uint64_t promised; /* see window.c; bounded by the spill budget */
 
 	bool starved;    /* something waits for a free message: the loop must not sleep */
 	bool is_blocked; /* nothing can be taken from it until a loan or a buffer comes back */
-	bool recalling;  /* RECALL was sent */
 	struct vsw_msg *stopping;  /* the STOP that is being carried out */
 	struct vsw_msg *draining;  /* the DRAIN */
 	struct vsw_msg *detaching; /* the DETACH */
@@ -209,7 +209,7 @@ struct guest *guest_create(struct vsw_poll *poll, const struct vsw_guest_conf *c
 void guest_destroy(struct guest *guest);
 int guest_start(struct vsw_poll *poll, struct guest *guest, const struct vsw_rings *rings);
 void guest_stop(struct guest *guest, struct vsw_msg *stop);
-/* Its memory has gone away: what it had is over. */
+/* Its memory has gone away, or its VMM makes us wait: what it had is over. */
 void guest_lose(struct guest *guest);
 /* One of its rings is broken. */
 void guest_note_broken(struct guest *guest);
@@ -284,8 +284,23 @@ void flow_run_due(struct guest *guest);
 void far_tell(struct flow *flow, uint32_t what);
 /* Address a message to the far end. */
 void far_address(const struct flow *flow, struct vsw_msg *msg);
+/* It names this flow no more, and has nothing left of it. */
+void far_is_gone(struct flow *flow);
 void far_on_opened(void *ctx, struct vsw_msg *msg);
 void far_on_closed(void *ctx, struct vsw_msg *msg);
+
+/* window.c: what the guest may send */
+
+/* Its window, as what has happened leaves it. */
+void window_update(struct flow *flow);
+/* The flow goes. */
+void window_forget(struct flow *flow);
+/* The sibling's window, as it came with any of its messages. */
+void window_far_credit(struct flow *flow, uint32_t buf_alloc, uint32_t fwd_cnt);
+/* Payload of the guest was given to the far end. */
+void window_given(struct flow *flow, uint32_t len);
+/* Bytes of that have left the switch. flow_act() follows. */
+void window_taken(struct flow *flow, uint32_t len);
 
 /* sibling.c: what a sibling's flow asks of this one */
 
@@ -295,12 +310,6 @@ bool sibling_deliver(struct vsw_poll *poll, struct flow *flow);
 uint32_t sibling_discard(struct flow *flow);
 /* The connection is over: nothing more goes to the guest. */
 void sibling_drop_backlog(struct flow *flow);
-/* The sibling took bytes of this flow; or, when it is over, all that it has not. */
-void sibling_account(struct flow *flow, uint32_t len);
-/* The budget of bytes for slow siblings is used up: the guest waits, not for ever. */
-bool sibling_budget_is_used_up(struct guest *guest, uint32_t len);
-/* Reset what is stuck, after a second of that. */
-void sibling_run_due(struct guest *guest);
 void sibling_recall(struct flow *flow);
 void sibling_on_connect(void *ctx, struct vsw_msg *msg);
 void sibling_on_data(void *ctx, struct vsw_msg *msg);

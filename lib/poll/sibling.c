@@ -9,21 +9,15 @@
  * window's fill of unread packets, waits in the flow's backlog: as loans while the sender has
  * few of those out, else copied (VSW_MSG_F_NO_HOLD), so that the sender's ring goes on.
  *
- * Bounds. What a guest has given to siblings and they have not taken counts against its spill
- * budget, on its own lcore. It cannot exceed the windows that they advertise: a sender that
- * overruns one is reset (lib/conn). When the budget is used up the guest waits; connections of
- * which next to nothing is taken for STUCK_MS meanwhile are reset, and what waited there, or had
- * been left behind by closed ones, is dropped: a guest that has stopped taking harms its peers
- * for no longer.
+ * Bounds. What a guest has given to siblings and they have not taken cannot exceed what it was
+ * promised (window.c): a sender that overruns that is reset (lib/conn).
  *
  * Credit passes through: each message carries the sender's window, and the receiver is told it
- * in the next header. A SHUTDOWN is told when the bytes before it are in the guest's buffers.
+ * in the next header, or what it may have of it (window.c). A SHUTDOWN is told when the bytes
+ * before it are in the guest's buffers.
  */
 #include <errno.h>
 #include <string.h>
-
-#include <rte_cycles.h>
-#include <rte_lcore.h>
 
 #include "vsw_clock.h"
 #include "vsw_iov.h"
@@ -35,10 +29,6 @@
 /* Segments of the backlog looked at in one turn: 64 KiB from a Linux guest are 1 to 17; small
  * packets are one each. */
 #define SEGS_MAX 128
-
-#define STUCK_MS 1000
-/* Less than this part of what waits is next to nothing. */
-#define STUCK_FRACTION 16
 
 /*
  * The receiver's side.
@@ -260,7 +250,7 @@ guest_takes_data(const struct flow *flow)
 static uint32_t
 tell_credit_before_data(struct flow *flow)
 {
-	if (flow->conn.fwd_cnt == flow->conn.fwd_cnt_told || flow_wants_data(flow))
+	if (vsw_conn_edge(&flow->conn) == flow->conn.edge_told || flow_wants_data(flow))
 		return 0;
 	return vsw_conn_event(&flow->conn, VSW_CONN_EV_FAR_CREDIT_UPDATE, 0);
 }
@@ -282,7 +272,7 @@ sibling_on_data(void *ctx, struct vsw_msg *msg)
 	bool no_hold = (msg->flags & VSW_MSG_F_NO_HOLD) != 0;
 	uint32_t actions = 0;
 
-	vsw_conn_far_credit(&flow->conn, msg->buf_alloc, msg->fwd_cnt);
+	window_far_credit(flow, msg->buf_alloc, msg->fwd_cnt);
 	if (!guest_takes_data(flow)) { /* dropped, which is as good as taken */
 		msg->next = NULL;
 		return_loans(flow, msg, -EPIPE);
@@ -301,8 +291,8 @@ sibling_on_news(void *ctx, struct vsw_msg *msg)
 	struct vsw_conn *conn = &flow->conn;
 	uint32_t actions = 0;
 
-	vsw_conn_far_credit(conn, msg->buf_alloc, msg->fwd_cnt);
-	sibling_account(flow, msg->len);
+	window_taken(flow, msg->len);
+	window_far_credit(flow, msg->buf_alloc, msg->fwd_cnt);
 	if (msg->flags & VSW_MSG_F_ACCEPTED) {
 		if (conn->state == VSW_CONN_OPENING)
 			vsw_count(&flow->guest->counters, VSW_CTR_CONNS_TO_SIBLING, 1);
@@ -334,13 +324,12 @@ void
 sibling_on_close(void *ctx, struct vsw_msg *msg)
 {
 	struct flow *flow = msg->stream;
-	bool drops = (msg->flags & VSW_MSG_F_DROP) != 0;
 	uint32_t actions;
 
 	vsw_msg_free(msg);
 	flow->far_is_done = true;
 	actions = spill_all(flow);
-	if (drops || vsw_backlog_is_empty(&flow->backlog))
+	if (vsw_backlog_is_empty(&flow->backlog))
 		actions |= reach_end(flow);
 	else
 		actions |= VSW_CONN_ACT_ARM_CLOSE; /* the guest has 8 s to take the rest */
@@ -356,8 +345,7 @@ sibling_on_closed(void *ctx, struct vsw_msg *msg)
 	struct flow *flow = msg->stream;
 
 	vsw_msg_free(msg);
-	sibling_account(flow, flow->far_bytes);
-	flow->link = LINK_NONE;
+	far_is_gone(flow);
 	flow_act(flow, 0);
 }
 
@@ -374,76 +362,6 @@ sibling_on_recall(void *ctx, struct vsw_msg *msg)
 /*
  * The sender's side.
  */
-
-static void
-give_up(struct flow *flow)
-{
-	flow->far_drops = true;
-	if (flow->conn.state != VSW_CONN_CLOSED) {
-		vsw_count(&flow->guest->counters, VSW_CTR_RESET_STUCK, 1);
-		flow_event(flow, VSW_CONN_EV_ABORT, 0);
-	} else if (!flow->far_is_told) {
-		flow_act(flow, VSW_CONN_ACT_CLOSE_FAR); /* again */
-	}
-}
-
-/* See flow.c for why a timer does no more. */
-static void
-on_stuck_timer(struct rte_timer *timer, void *arg)
-{
-	struct guest *guest = arg;
-
-	guest->stuck_is_due = true;
-}
-
-void
-sibling_run_due(struct guest *guest)
-{
-	struct flow *flow, *next;
-
-	if (!guest->stuck_is_due)
-		return;
-	guest->stuck_is_due = false;
-	if (guest->far_bytes + guest->stalled_len <= vsw_guest_word(&guest->conf->spill_budget))
-		return; /* the guest goes on: nobody is in its way */
-	for (flow = TAILQ_FIRST(&guest->flows); flow != NULL; flow = next) {
-		bool is_stuck = flow->far_taken < flow->far_bytes / STUCK_FRACTION ||
-				(flow->far_bytes > 0 && flow->far_taken == 0);
-
-		next = TAILQ_NEXT(flow, all_entry);
-		flow->far_taken = 0;
-		if (is_stuck && !flow->far_drops)
-			give_up(flow);
-	}
-}
-
-bool
-sibling_budget_is_used_up(struct guest *guest, uint32_t len)
-{
-	struct flow *flow;
-
-	if (guest->far_bytes + len <= vsw_guest_word(&guest->conf->spill_budget))
-		return false;
-	guest->stalled_len = len;
-	if (!rte_timer_pending(&guest->stuck) && !guest->stuck_is_due) {
-		vsw_count(&guest->counters, VSW_CTR_BACKLOG_STALLS, 1);
-		TAILQ_FOREACH (flow, &guest->flows, all_entry)
-			flow->far_taken = 0;
-		rte_timer_reset_sync(&guest->stuck, rte_get_timer_hz() / 1000 * STUCK_MS, SINGLE,
-				     rte_lcore_id(), on_stuck_timer, guest);
-	}
-	return true;
-}
-
-void
-sibling_account(struct flow *flow, uint32_t len)
-{
-	if (len == 0)
-		return;
-	flow->far_bytes -= len;
-	flow->guest->far_bytes -= len;
-	flow->far_taken += len;
-}
 
 void
 sibling_recall(struct flow *flow)

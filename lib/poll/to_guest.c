@@ -8,8 +8,10 @@
  * packet headers are written here, when it is known how much came. A header lies right
  * before its payload in every buffer that Linux posts; where a driver has cut it off (into a
  * descriptor of its own, say), its pieces are kept at the end of the message's segments,
- * which the bridge does not look at.
+ * which the bridge does not look at; or, where those do not suffice (virtio 1.2, 2.7.4, lets a
+ * driver cut as it likes), in a list of the flow's, which has one READ out at a time.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "vsw_base.h"
@@ -106,6 +108,7 @@ send_pending(struct vsw_poll *poll, struct flow *flow, uint32_t *actions)
 
 /* A READ under construction. */
 struct fetch {
+	struct flow *flow;
 	struct vsw_msg *msg;
 	uint32_t window;     /* bytes that may still be asked for */
 	uint16_t n_hdr_segs; /* at the end of msg->segs */
@@ -113,9 +116,9 @@ struct fetch {
 
 /* Header pieces are kept from the last segment downward, in order. */
 static struct iovec *
-header_piece(struct vsw_msg *msg, unsigned int idx)
+header_piece(const struct flow *flow, struct vsw_msg *msg, unsigned int idx)
 {
-	return &msg->segs[VSW_MSG_SEGS - 1 - idx];
+	return flow->header != NULL ? &flow->header[idx] : &msg->segs[VSW_MSG_SEGS - 1 - idx];
 }
 
 /* Into how many pieces the driver has cut the header; 0: it lies right before the payload. */
@@ -138,7 +141,7 @@ keep_header(struct fetch *fetch, const struct vsw_chain *chain, unsigned int n_p
 	size_t left = VSW_PKT_HDR_LEN;
 
 	for (unsigned int i = 0; i < n_pieces; i++) {
-		struct iovec *piece = header_piece(fetch->msg, fetch->n_hdr_segs++);
+		struct iovec *piece = header_piece(fetch->flow, fetch->msg, fetch->n_hdr_segs++);
 
 		*piece = chain->segs[i];
 		if (piece->iov_len > left)
@@ -150,7 +153,24 @@ keep_header(struct fetch *fetch, const struct vsw_chain *chain, unsigned int n_p
 static unsigned int
 free_segs(const struct fetch *fetch)
 {
-	return VSW_MSG_SEGS - fetch->msg->n_segs - fetch->n_hdr_segs;
+	unsigned int n_hdr_segs = fetch->flow->header != NULL ? 0 : fetch->n_hdr_segs;
+
+	return VSW_MSG_SEGS - fetch->msg->n_segs - n_hdr_segs;
+}
+
+/* Is there room for the pieces of a header and a byte behind it? Such a header that no message
+ * has room for travels alone. */
+static bool
+has_room_for(struct fetch *fetch, unsigned int n_pieces)
+{
+	if (fetch->flow->header != NULL)
+		return false;
+	if (n_pieces + 1 <= VSW_MSG_SEGS)
+		return n_pieces + 1 <= free_segs(fetch);
+	if (fetch->msg->n_chains > 0)
+		return false;
+	fetch->flow->header = calloc(VSW_PKT_HDR_LEN, sizeof(fetch->flow->header[0]));
+	return fetch->flow->header != NULL;
 }
 
 /* Ask for payload into a chain. False: the message or the window is full. */
@@ -162,7 +182,7 @@ add_buffer(struct fetch *fetch, struct vsw_chain *chain)
 	uint32_t room = vsw_min_u32(fetch->window, VSW_PKT_PAYLOAD_MAX);
 	unsigned int n_pieces = count_header_pieces(chain);
 
-	if (room == 0 || n_pieces + 1 > free_segs(fetch))
+	if (room == 0 || !has_room_for(fetch, n_pieces))
 		return false;
 	keep_header(fetch, chain, n_pieces);
 	*entry = (struct vsw_msg_chain){.head = chain->head, .n_hdr_segs = (uint8_t)n_pieces};
@@ -191,19 +211,6 @@ to_guest_is_useless(struct guest *guest, const struct vsw_chain *chain)
 	return true;
 }
 
-/* No message can make use of this buffer: give it back empty. */
-static bool
-is_useless_for_reads(struct guest *guest, const struct vsw_chain *chain)
-{
-	if (to_guest_is_useless(guest, chain))
-		return true;
-	if (count_header_pieces(chain) + 1 > VSW_MSG_SEGS) {
-		vsw_count(&guest->counters, VSW_CTR_CHAIN_BAD_LEN, 1);
-		return true;
-	}
-	return false;
-}
-
 static void
 add_buffers(struct vsw_poll *poll, struct guest *guest, struct fetch *fetch, uint16_t n_wanted)
 {
@@ -214,7 +221,7 @@ add_buffers(struct vsw_poll *poll, struct guest *guest, struct fetch *fetch, uin
 	for (uint16_t i = 0; i < burst->n_chains; i++) {
 		struct vsw_chain *chain = &burst->chain[i];
 
-		if (!full && is_useless_for_reads(guest, chain)) {
+		if (!full && to_guest_is_useless(guest, chain)) {
 			vsw_virtq_push(&guest->to_guest, chain->head, 0);
 			continue;
 		}
@@ -230,7 +237,7 @@ fetch_data(struct vsw_poll *poll, struct flow *flow)
 {
 	struct guest *guest = flow->guest;
 	struct vsw_conn_window window = vsw_conn_window(&flow->conn);
-	struct fetch fetch = {.window = window.bytes};
+	struct fetch fetch = {.flow = flow, .window = window.bytes};
 
 	if (guest->n_reads_out >= READS_MAX)
 		return false;
@@ -292,8 +299,8 @@ to_guest_pass(struct vsw_poll *poll, struct guest *guest)
  */
 
 static void
-write_header(struct vsw_msg *msg, const struct vsw_msg_chain *chain, const struct iovec *payload,
-	     unsigned int first_piece, const struct vsw_pkt *pkt)
+write_header(const struct flow *flow, struct vsw_msg *msg, const struct vsw_msg_chain *chain,
+	     const struct iovec *payload, unsigned int first_piece, const struct vsw_pkt *pkt)
 {
 	uint8_t raw[VSW_PKT_HDR_LEN];
 	size_t done = 0;
@@ -304,7 +311,7 @@ write_header(struct vsw_msg *msg, const struct vsw_msg_chain *chain, const struc
 		return;
 	}
 	for (unsigned int i = 0; i < chain->n_hdr_segs; i++) {
-		const struct iovec *piece = header_piece(msg, first_piece + i);
+		const struct iovec *piece = header_piece(flow, msg, first_piece + i);
 
 		memcpy(piece->iov_base, raw + done, piece->iov_len);
 		done += piece->iov_len;
@@ -327,7 +334,7 @@ complete_buffers(struct flow *flow, struct vsw_msg *msg, uint32_t len)
 
 		if (part > 0) {
 			vsw_conn_data_packet(&flow->conn, part, &pkt);
-			write_header(msg, chain, seg, first_piece, &pkt);
+			write_header(flow, msg, chain, seg, first_piece, &pkt);
 			poll_tap(guest, &pkt, NULL, seg, chain->n_segs);
 			vsw_virtq_push(&guest->to_guest, chain->head, VSW_PKT_HDR_LEN + part);
 			len -= part;
@@ -338,6 +345,8 @@ complete_buffers(struct flow *flow, struct vsw_msg *msg, uint32_t len)
 		seg += chain->n_segs;
 		first_piece += chain->n_hdr_segs;
 	}
+	free(flow->header);
+	flow->header = NULL;
 	return n_used;
 }
 

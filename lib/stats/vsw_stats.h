@@ -48,7 +48,6 @@
 	X(RESET_PROTOCOL, "reset_protocol", "packets that their connection's state forbids")       \
 	X(RESET_CREDIT, "reset_credit", "connections whose guest sent more than its window")       \
 	X(RESET_BY_SIBLING, "reset_by_sibling", "connections that a sibling has reset")            \
-	X(RESET_STUCK, "reset_stuck", "connections whose sibling took nothing of a full backlog")  \
 	X(RESET_ROUTES, "reset_routes", "connections that new groups do not allow")                \
 	X(RESET_CLOSE_TIMEOUT, "reset_close_timeout", "closed connections the guest kept")         \
 	/* stalls and buffering */                                                                 \
@@ -59,8 +58,7 @@
 	X(MESSAGE_STALLS, "message_stalls", "no message was free: the guest had to wait")          \
 	X(LOAN_STALLS, "loan_stalls", "too many chains were lent out: the guest had to wait")      \
 	X(SPILLED_BYTES, "spilled_bytes", "bytes buffered because their reader was slow")          \
-	X(LOANS_HELD, "loans_held", "chains kept because the spill budget was used up")            \
-	X(BACKLOG_STALLS, "backlog_stalls", "the budget for slow siblings was used up")            \
+	X(WINDOWS_CUT, "windows_cut", "windows made smaller because the spill budget is small")    \
 	X(FLUSH_TIMEOUTS, "flush_timeouts", "closed streams whose host reader took nothing")       \
 	X(DATAGRAMS, "datagrams", "datagrams given to datagram sockets of the host")               \
 	X(DATAGRAMS_TOO_LARGE, "datagrams_too_large",                                              \
@@ -91,7 +89,8 @@
 	X(CHAIN_SMALL, "chain_small", "receive buffers too small for a header")                    \
 	X(RING_BAD_HEAD, "ring_bad_head", "available entries that name no descriptor")             \
 	X(RING_JUMP, "ring_jump", "available indexes further ahead than the ring is long")         \
-	X(MEMORY_LOST, "memory_lost", "times that the guest's memory was cut off")
+	X(MEMORY_LOST, "memory_lost", "times that the guest's memory was cut off")                 \
+	X(CALLS_STUCK, "calls_stuck", "times that the VMM's call descriptor made vswd wait")
 
 enum vsw_counter {
 #define X(sym, name, help) VSW_CTR_##sym,

@@ -11,7 +11,10 @@
  * one that has waited longest goes when another comes.
  *
  * A VMM is let in when the library has forgotten the one before; it handles events in no
- * particular order and would refuse the new connection if that came first.
+ * particular order and would refuse the new connection if that came first. It has when it has
+ * closed its end of the one before, which says also of a connection that it dropped at once, for
+ * want of memory, that nothing comes of it any more; and when the device is gone, which ends a
+ * little later.
  *
  * A VMM that listens is called every second until it is there, and let in before it speaks: it
  * waits for us.
@@ -89,8 +92,9 @@ struct gate {
 	TAILQ_HEAD(, caller) callers;
 	unsigned int n_callers;
 	struct caller *admitted; /* of these; NULL: nobody */
-	unsigned int n_inner;    /* connections that were made to the library */
-	struct rte_timer retry;  /* the admitted one waits for the library */
+	int leaving;             /* to the library, of the one before; -1: that has closed it */
+	uint64_t banned_until;   /* timer cycles: nobody is let in before */
+	struct rte_timer retry;  /* the library is to close that, the admitted one waits for it */
 	struct rte_timer pause;  /* the listener is not watched */
 	struct rte_timer call;   /* the VMM is to be called */
 };
@@ -115,6 +119,36 @@ close_fds(struct caller *caller)
 }
 
 static void on_call(struct rte_timer *timer, void *arg);
+static void on_retry(struct rte_timer *timer, void *arg);
+
+/* The library reads an end, and closes. */
+static void
+leave(struct gate *gate, struct vsw_watch *lib)
+{
+	vsw_loop_unwatch(gate->loop, lib);
+	shutdown(lib->fd, SHUT_WR);
+	gate->leaving = lib->fd;
+	arm(&gate->retry, RETRY_MS, on_retry, gate);
+}
+
+/* What it still replied is nobody's. */
+static bool
+has_left(struct gate *gate)
+{
+	uint8_t buf[REPLIES_MAX];
+	ssize_t n;
+
+	if (gate->leaving < 0)
+		return true;
+	do {
+		n = recv(gate->leaving, buf, sizeof(buf), MSG_DONTWAIT);
+	} while (n > 0);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return false;
+	close(gate->leaving);
+	gate->leaving = -1;
+	return true;
+}
 
 static void
 end(struct caller *caller, const char *why)
@@ -123,19 +157,15 @@ end(struct caller *caller, const char *why)
 
 	if (why != NULL)
 		VSW_LOG_LIMITED(WARNING, "guest %u: hung up on its VMM: %s", gate->guest->cid, why);
-	if (gate->admitted == caller) {
+	if (gate->admitted == caller)
 		gate->admitted = NULL;
-		rte_timer_stop_sync(&gate->retry);
-	}
 	TAILQ_REMOVE(&gate->callers, caller, entry);
 	gate->n_callers--;
 	close_fds(caller);
 	vsw_loop_unwatch(gate->loop, &caller->vmm);
 	close(caller->vmm.fd);
-	if (caller->lib.fd >= 0) {
-		vsw_loop_unwatch(gate->loop, &caller->lib);
-		close(caller->lib.fd);
-	}
+	if (caller->lib.fd >= 0)
+		leave(gate, &caller->lib);
 	free(caller);
 	if (gate->guest->is_client)
 		arm(&gate->call, CALL_MS, on_call, gate);
@@ -257,7 +287,6 @@ pass_on(struct caller *caller)
 }
 
 static void on_lib(struct vsw_watch *watch, uint32_t events);
-static void on_retry(struct rte_timer *timer, void *arg);
 
 static enum passed
 connect_inner(struct caller *caller)
@@ -273,7 +302,6 @@ connect_inner(struct caller *caller)
 		close(fd);
 		return passed;
 	}
-	gate->n_inner++;
 	caller->lib = (struct vsw_watch){.fn = on_lib, .fd = fd};
 	caller->lib_events = EPOLLIN;
 	if (vsw_loop_watch(gate->loop, &caller->lib, EPOLLIN) != 0) {
@@ -291,10 +319,11 @@ admit(struct caller *caller)
 	struct gate *gate = caller->gate;
 	enum passed passed = PASSED_LATER;
 
-	if (gate->admitted != NULL && gate->admitted != caller)
+	if ((gate->admitted != NULL && gate->admitted != caller) ||
+	    rte_get_timer_cycles() < gate->banned_until)
 		return PASSED_NEVER;
 	gate->admitted = caller;
-	if (gate->is_free(gate->ctx, gate->n_inner))
+	if (has_left(gate) && gate->is_free(gate->ctx))
 		passed = connect_inner(caller);
 	if (passed == PASSED_LATER)
 		arm(&gate->retry, RETRY_MS, on_retry, gate);
@@ -335,7 +364,8 @@ serve(struct caller *caller)
 		}
 		if (caller->lib.fd < 0) {
 			passed = admit(caller);
-			wrong = "there is another one already, or no descriptor is free";
+			wrong = "there is another one already, the last one misbehaved a minute "
+				"ago, or no descriptor is free";
 		} else {
 			wrong = refused_by_library;
 		}
@@ -362,9 +392,10 @@ static void
 on_retry(struct rte_timer *timer, void *arg)
 {
 	struct gate *gate = arg;
-
 	enum passed passed;
 
+	if (!has_left(gate))
+		arm(timer, RETRY_MS, on_retry, gate);
 	if (gate->admitted == NULL)
 		return;
 	passed = gate->admitted->lib.fd < 0 ? admit(gate->admitted) : PASSED;
@@ -570,6 +601,7 @@ gate_create(struct vsw_loop *loop, const struct vsw_guest_conf *guest, const cha
 	rte_timer_init(&gate->pause);
 	rte_timer_init(&gate->call);
 	gate->listener.fd = -1;
+	gate->leaving = -1;
 	*error = 0;
 	if (guest->is_client)
 		on_call(&gate->call, gate);
@@ -584,9 +616,10 @@ gate_create(struct vsw_loop *loop, const struct vsw_guest_conf *guest, const cha
 }
 
 void
-gate_hang_up(struct gate *gate, const char *why)
+gate_hang_up(struct gate *gate, const char *why, unsigned int ban_s)
 {
-	if (gate->admitted != NULL)
+	gate->banned_until = rte_get_timer_cycles() + ban_s * rte_get_timer_hz();
+	if (gate->admitted != NULL && gate->admitted->lib.fd >= 0)
 		end(gate->admitted, why);
 }
 
@@ -597,6 +630,8 @@ gate_destroy(struct gate *gate)
 		return;
 	while (!TAILQ_EMPTY(&gate->callers))
 		end(TAILQ_FIRST(&gate->callers), NULL);
+	if (gate->leaving >= 0)
+		close(gate->leaving);
 	if (!gate->guest->is_client) {
 		vsw_loop_unwatch(gate->loop, &gate->listener);
 		close(gate->listener.fd);

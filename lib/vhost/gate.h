@@ -14,8 +14,8 @@
 
 struct gate;
 
-/** Has librte_vhost let go of all of the @p n VMMs that it was connected to so far? */
-typedef bool (*gate_is_free_fn)(void *ctx, unsigned int n);
+/** Does librte_vhost know of no VMM of the guest? */
+typedef bool (*gate_is_free_fn)(void *ctx);
 
 /**
  * Listen at the guest's socket, or call the VMM that does.
@@ -29,7 +29,11 @@ struct gate *gate_create(struct vsw_loop *loop, const struct vsw_guest_conf *gue
 /** Hang up on everybody and remove the socket. NULL is allowed. */
 void gate_destroy(struct gate *gate);
 
-/** Hang up on the VMM that was admitted, if there is one. */
-void gate_hang_up(struct gate *gate, const char *why);
+/**
+ * Hang up on the VMM that librte_vhost is connected to, if there is one.
+ *
+ * @param ban_s seconds in which nobody is let in, after what must not happen often; 0: none.
+ */
+void gate_hang_up(struct gate *gate, const char *why, unsigned int ban_s);
 
 #endif /* VSW_GATE_H */

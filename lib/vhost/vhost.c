@@ -51,6 +51,7 @@
 #define VSW_LOGTYPE vsw_log_vhost
 #include "gate.h"
 #include "vsw_guard.h"
+#include "vsw_signal_fd.h"
 #include "vsw_guest_conf.h"
 #include "vsw_log.h"
 #include "vsw_msg.h"
@@ -77,7 +78,9 @@ enum device_state {
 };
 
 /* How often the vsw-vhost thread looks for guests whose memory is lost. */
-#define LOST_CHECK_MS 200
+#define LOST_CHECK_MS 100
+/* A VMM that made an lcore wait, for up to twice the above, does so once a minute at most. */
+#define CALL_BAN_S 60
 
 struct device {
 	const struct vsw_guest_conf *guest;
@@ -90,7 +93,6 @@ struct device {
 	 * call into librte_vhost that may block. */
 	pthread_mutex_t lock;
 	int vid;               /* -1: no VMM connected */
-	unsigned int n_gone;   /* VMMs that came and went; owner: devices_lock */
 	uint32_t request;      /* the message that vhost-events is handling */
 	bool has_mem;          /* librte_vhost has a memory table */
 	unsigned int n_faults; /* of vhost-events, before that message */
@@ -156,7 +158,6 @@ set_vid(struct device *dev, int vid)
 {
 	pthread_mutex_lock(&devices_lock);
 	dev->vid = vid;
-	dev->n_gone += vid < 0;
 	pthread_mutex_unlock(&devices_lock);
 }
 
@@ -169,14 +170,6 @@ alloc_patiently(enum vsw_verb verb)
 	while ((msg = vsw_msg_alloc(verb)) == NULL)
 		usleep(100);
 	return msg;
-}
-
-static void
-note_gone(struct device *dev)
-{
-	pthread_mutex_lock(&devices_lock);
-	dev->n_gone++;
-	pthread_mutex_unlock(&devices_lock);
 }
 
 static void
@@ -381,7 +374,7 @@ post_msg(int vid, void *arg)
 	if (vsw_vhost_needs_quiesce(msg->request) && !vsw_vhost_ends_life(msg->request))
 		start_if_ready(dev);
 	if (dev->n_faults != vsw_guard_n_faults())
-		vsw_guard_lose(dev->guest->id);
+		vsw_guard_lose(dev->guest->id, VSW_LOSS_MEMORY);
 	pthread_mutex_unlock(&dev->lock);
 	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 }
@@ -423,18 +416,16 @@ new_connection(int vid)
 	pthread_mutex_lock(&dev->lock);
 	if (dev->vid < 0 && !dev->going &&
 	    rte_vhost_extern_callback_register(vid, &extern_ops, NULL) == 0) {
+		vsw_guard_forget(dev->guest->id); /* of the one before */
 		set_vid(dev, vid);
 		dev->request = VSW_VHOST_USER_NONE;
 		dev->has_mem = false;
-		vsw_guard_forget(dev->guest->id);
 		tell_control(dev, VSW_VMM_CONNECTED);
 		rc = 0;
 	}
 	pthread_mutex_unlock(&dev->lock);
 	if (rc == 0)
 		VSW_LOG(INFO, "guest %u: VMM connected", dev->guest->cid);
-	else
-		note_gone(dev);
 	return rc;
 }
 
@@ -558,13 +549,13 @@ register_inner(struct device *dev)
 }
 
 static bool
-is_free(void *ctx, unsigned int n)
+is_free(void *ctx)
 {
 	struct device *dev = ctx;
 	bool yes;
 
 	pthread_mutex_lock(&devices_lock);
-	yes = dev->n_gone == n;
+	yes = dev->vid < 0;
 	pthread_mutex_unlock(&devices_lock);
 	return yes;
 }
@@ -639,10 +630,16 @@ on_lost_timer(struct rte_timer *timer, void *arg)
 {
 	struct device *dev;
 
+	vsw_signal_fd_watch();
 	/* Devices come and go only on this thread. */
 	TAILQ_FOREACH (dev, &devices, entry) {
-		if (dev->gate != NULL && vsw_guard_is_lost(dev->guest->id))
-			gate_hang_up(dev->gate, "its memory has gone away");
+		/* What the one before has lost is not the next one's. */
+		if (dev->gate == NULL || is_free(dev))
+			continue;
+		if (vsw_guard_loss(dev->guest->id) == VSW_LOSS_MEMORY)
+			gate_hang_up(dev->gate, "its memory has gone away", 0);
+		else if (vsw_guard_loss(dev->guest->id) == VSW_LOSS_CALL)
+			gate_hang_up(dev->gate, "its call descriptor makes vswd wait", CALL_BAN_S);
 	}
 }
 

@@ -427,8 +427,14 @@ wants_signal(const struct vsw_virtq *vq)
 static void
 signal_guest(struct vsw_virtq *vq)
 {
-	if (vsw_signal_fd_send(vq->conf.callfd, vq->signal_kind))
+	enum vsw_signal_result result = vsw_signal_fd_send(vq->conf.callfd, vq->signal_kind);
+
+	if (result == VSW_SIGNAL_SENT)
 		vsw_count(vq->counters, VSW_CTR_SIGNALS, 1);
+	if (result == VSW_SIGNAL_STUCK) {
+		vq->signal_kind = VSW_SIGNAL_NONE;
+		vq->is_stuck = true;
+	}
 }
 
 void

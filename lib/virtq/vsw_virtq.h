@@ -88,7 +88,8 @@ struct vsw_virtq {
 	bool signal_valid;      /**< false: signal the next flush whatever the guest says */
 	enum vsw_signal_kind signal_kind; /**< of the call fd */
 	bool started;
-	bool broken; /**< the ring is beyond repair until it is started anew */
+	bool broken;   /**< the ring is beyond repair until it is started anew */
+	bool is_stuck; /**< its call fd made us wait: it is not used any more */
 
 	/* Heads that were put back, popped again before new ones; FIFO of `size` entries. */
 	uint16_t *returned;

@@ -3,6 +3,7 @@
  * Proves that what goes wrong on the host's side stays with the guest whose side it is:
  * applications that do nothing, or too much, and a process that has run out of descriptors.
  */
+#include "vsw_limits.h"
 #include "hostile.h"
 #include "raw.h"
 
@@ -88,27 +89,188 @@ test_hosts_that_speak_in_single_bytes(struct env *e)
 	neighbours_check(e, &nb);
 }
 
-/* Readers that never read, of as many connections as there may be loans and more. */
+static struct vsw_guest_sock_info
+info_of(const struct vsw_guest_sock *s)
+{
+	struct vsw_guest_sock_info info;
+
+	vsw_guest_sock_info(s, &info);
+	return info;
+}
+
+/* As much as the window admits; the ring must take it. @return bytes. */
+static size_t
+send_a_window(struct env *e, struct vsw_guest_sock *s)
+{
+	static uint8_t buf[1 << 20]; /* more than a window and what a socket takes */
+	uint64_t deadline = vsw_guest_now_ms() + WAIT_MS;
+	size_t sent = 0;
+
+	pattern_fill(buf, 0, sizeof(buf));
+	for (int n_idle = 0; n_idle < 3; n_idle += info_of(s).sendable == 0) {
+		ssize_t n = vsw_guest_send(s, buf + sent, sizeof(buf) - sent, 0);
+
+		sent += n > 0 ? (size_t)n : 0;
+		check(e, sent < sizeof(buf));
+		if (n <= 0)
+			pump_fd(e, -1, 0, 1);
+		if (vsw_guest_now_ms() > deadline)
+			fail_env(e, "the guest cannot send: %u bytes of its window are left",
+				 info_of(s).sendable);
+	}
+	return sent;
+}
+
+static void
+read_all(struct env *e, int fd, size_t len)
+{
+	static uint8_t buf[65536];
+
+	for (size_t got = 0, part; got < len; got += part) {
+		part = len - got < sizeof(buf) ? len - got : sizeof(buf);
+		host_read(e, fd, buf, part);
+		check(e, pattern_matches(buf, got, part));
+	}
+}
+
+/* What a guest has beside the connections that nobody reads. */
+static void
+the_rest_goes_on(struct env *e, const struct pair *old)
+{
+	struct pair p = pair_from_guest(e, 0, 52), q = pair_from_host(e, 0, 53);
+
+	pair_check(e, old);
+	pair_check(e, &p);
+	pair_check(e, &q);
+	vsw_guest_abort(p.s); /* RST */
+	host_expect_eof(e, p.fd);
+	check(e, vsw_guest_shutdown(q.s, VSW_SHUTDOWN_SEND) == 0);
+	host_expect_eof(e, q.fd);
+	pair_close(e, &q);
+	check(e, vsw_guest_connect(env_guest(e, 0), VSW_CID_HOST, 99, WAIT_MS) == NULL);
+}
+
+/* Applications that never read, of far more connections than the budget has windows for: each
+ * stalls its own, closed ones included; all that was sent arrives when it is read after all. */
 static void
 test_hosts_that_read_nothing(struct env *e)
 {
-	static uint8_t buf[65536];
+	enum { N = 150 };
+	static struct pair unread[N];
+	static size_t sent[N];
 	struct neighbours nb = neighbours_up(e);
-	struct vsw_guest *g = guest_up(e, 0, NULL);
-	int listener = host_listen(e, 0, 62, 128);
+	struct pair other;
 
-	for (unsigned int i = 0; i < 80; i++) {
-		struct vsw_guest_sock *s = vsw_guest_connect(g, VSW_CID_HOST, 62, WAIT_MS);
-
-		check(e, s != NULL);
-		host_accept(e, listener);
-		for (int k = 0; k < 10; k++)
-			vsw_guest_send(s, buf, sizeof(buf), 0);
-		if (i % 20 == 19)
+	guest_up(e, 0, NULL);
+	other = pair_from_guest(e, 0, 52);
+	for (unsigned int i = 0; i < N; i++) {
+		unread[i] = pair_from_guest(e, 0, 62);
+		sent[i] = send_a_window(e, unread[i].s);
+		check(e, sent[i] >= VSW_WINDOW_MIN);
+		if (i % 25 == 24) {
 			neighbours_check(e, &nb);
+			the_rest_goes_on(e, &other);
+		}
+	}
+	for (unsigned int i = 0; i < N / 2; i++)
+		vsw_guest_close(unread[i].s);
+	the_rest_goes_on(e, &other);
+	for (unsigned int i = 0; i < N; i++)
+		read_all(e, unread[i].fd, sent[i]);
+	for (unsigned int i = 0; i < N; i++) {
+		if (i < N / 2)
+			host_expect_eof(e, unread[i].fd);
+		else
+			pair_close(e, &unread[i]);
+	}
+	unread[0] = pair_from_guest(e, 0, 62);
+	check(e, info_of(unread[0].s).sendable == VSW_BUF_ALLOC_DEFAULT);
+	pair_close(e, &unread[0]);
+	pair_close(e, &other);
+	neighbours_check(e, &nb);
+}
+
+/* The guest goes while nobody reads: what was flushed for it does not keep it. */
+static void
+test_a_guest_that_goes_while_nobody_reads(struct env *e)
+{
+	struct neighbours nb = neighbours_up(e);
+	struct pair p[20], other;
+
+	guest_up(e, 0, NULL);
+	for (unsigned int i = 0; i < VSW_ARRAY_SIZE(p); i++) {
+		p[i] = pair_from_guest(e, 0, 62);
+		send_a_window(e, p[i].s);
+		if (i % 2)
+			vsw_guest_close(p[i].s);
 	}
 	guest_down(e, 0);
 	neighbours_check(e, &nb);
+	guest_up(e, 0, NULL);
+	other = pair_from_guest(e, 0, 52);
+	the_rest_goes_on(e, &other);
+	neighbours_check(e, &nb);
+}
+
+/* Milliseconds of cpu that vswd has used. */
+static uint64_t
+cpu_ms(const struct env *e)
+{
+	unsigned long user = 0, system = 0;
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", env_pid(e));
+	f = fopen(path, "r");
+	if (f == NULL ||
+	    fscanf(f, "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
+		   &system) != 2)
+		fail_msg("%s makes no sense", path);
+	fclose(f);
+	return (user + system) * 1000 / (unsigned long)sysconf(_SC_CLK_TCK);
+}
+
+/* Others spin where somebody waits: a tenth of the time is far more than nothing takes, and far
+ * less than all. */
+static void
+expect_sleep(struct env *e, const char *what)
+{
+	uint64_t since, before, used;
+
+	pump_fd(e, -1, 0, 50);
+	since = vsw_guest_now_ms();
+	before = cpu_ms(e);
+	pump_fd(e, -1, 0, 600);
+	used = cpu_ms(e) - before;
+	if (used > (vsw_guest_now_ms() - since) / 10)
+		fail_env(e, "%s: vswd used %lu ms of %lu", what, (unsigned long)used,
+			 (unsigned long)(vsw_guest_now_ms() - since));
+}
+
+/* Nobody can go on, and vswd sleeps (it polls adaptively here). */
+static void
+test_who_waits_costs_no_time(struct env *e)
+{
+	static uint8_t buf[65536];
+	struct vsw_guest *g = guest_up(e, 0, NULL);
+	struct pair unread = pair_from_guest(e, 0, 62), closed = pair_from_guest(e, 0, 62);
+	struct pair p = pair_from_guest(e, 0, 52);
+
+	for (unsigned int i = 0; i < 20; i++) /* a probe: nothing is said, nothing is left */
+		env_close(e, host_connect(e, 0));
+	expect_sleep(e, "hosts that came and went");
+	send_a_window(e, unread.s);
+	expect_sleep(e, "a host that does not read");
+	send_a_window(e, closed.s);
+	vsw_guest_close(closed.s);
+	expect_sleep(e, "a closed connection with bytes left");
+	vsw_guest_hold_recv(g, true);
+	for (unsigned int i = 0; i < 64; i++)
+		(void)!send(p.fd, buf, sizeof(buf), MSG_NOSIGNAL | MSG_DONTWAIT);
+	expect_sleep(e, "a guest without receive buffers");
+	vsw_guest_hold_recv(g, false);
+	expect_sleep(e, "a guest that does not read");
+	guest_down(e, 0);
 }
 
 static void
@@ -239,6 +401,8 @@ main(void)
 		CASE(test_hosts_that_say_nothing),
 		CASE(test_hosts_that_speak_in_single_bytes),
 		CASE(test_hosts_that_read_nothing),
+		CASE(test_a_guest_that_goes_while_nobody_reads),
+		CASE(test_who_waits_costs_no_time),
 		CASE(test_hosts_that_close_with_data_unread),
 		CASE(test_hosts_that_pass_descriptors),
 	};

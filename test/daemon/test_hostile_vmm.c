@@ -16,6 +16,8 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include <linux/virtio_ring.h>
+
 #define N_REQUESTS 48
 
 /* A descriptor that is not what a VMM should send, of N_ODD_FDS kinds. */
@@ -634,6 +636,47 @@ test_memory_that_is_cut_off(struct env *e)
 	neighbours_check(e, &nb);
 }
 
+/* A chain that means nothing: it comes back used, and the VMM is signalled. */
+static void
+send_nonsense(struct vmm *v)
+{
+	struct vring_desc *desc = (void *)(v->mem + VMM_DESC(1));
+	struct vring_avail *avail = (void *)(v->mem + VMM_AVAIL(1));
+
+	desc[0] = (struct vring_desc){.addr = VMM_DESC(0), .len = 8};
+	avail->ring[0] = 0;
+	__atomic_store_n(&avail->idx, 1, __ATOMIC_RELEASE);
+	(void)!write(v->kick[1], "\1\0\0\0\0\0\0\0", 8);
+}
+
+/* A full eventfd that has become blocking while vswd has it: a write to it waits. All lcores but
+ * the one that does go on at once, and that one soon, for the others of its guests. The VMM may
+ * not do it again at once. */
+static void
+test_call_descriptors_that_block(struct env *e)
+{
+	struct neighbours nb = neighbours_up(e);
+	const uint64_t full = UINT64_MAX - 1;
+	struct vmm v = vmm_connect(e, 0);
+
+	check(e, vmm_boot(e, &v));
+	for (unsigned int q = 0; q < VMM_RINGS; q++) {
+		uint64_t n;
+
+		(void)!read(v.call[q], &n, sizeof(n));
+		check(e, write(v.call[q], &full, sizeof(full)) == sizeof(full));
+		check(e, fcntl(v.call[q], F_SETFL, 0) == 0);
+	}
+	send_nonsense(&v);
+	neighbours_check(e, &nb);
+	vmm_expect_hangup(e, &v, "a VMM that makes vswd wait");
+	vmm_close(e, &v);
+	v = vmm_connect(e, 0);
+	check(e, !vmm_is_served(e, &v));
+	vmm_close(e, &v);
+	neighbours_check(e, &nb);
+}
+
 int
 main(void)
 {
@@ -654,6 +697,7 @@ main(void)
 		CASE(test_rings_that_make_no_sense),
 		CASE(test_messages_in_any_order),
 		CASE(test_memory_that_is_cut_off),
+		CASE(test_call_descriptors_that_block), /* the last one: guest 0 is banned */
 	};
 
 	return run_cases_in("hostile VMM", hostile_variants, N_HOSTILE_VARIANTS, cases,

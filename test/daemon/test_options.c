@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -787,6 +788,60 @@ copy_vswd(void)
 	close(to);
 }
 
+/* A file system of its own at $/full, with room for so many sockets. */
+static bool
+mount_full(unsigned int n_sockets)
+{
+	char options[32];
+
+	snprintf(options, sizeof(options), "size=64k,nr_inodes=%u", 1 + n_sockets);
+	mkdir(expand("$/full"), 0755);
+	return mount("vsw", expand("$/full"), "tmpfs", 0, options) == 0;
+}
+
+/* Full, read-only, not there: one sentence, and nothing left of what was made before. */
+static void
+test_folders_that_take_no_socket(void **state)
+{
+	static const char *const cases[] = {
+		"guest-cid=4,socket=$/full/c,uds-path=$/full/d",
+		"guest-cid=4,socket=$/full/c,uds-path=$/d",
+		"guest-cid=4,socket=$/c,uds-path=$/full/d",
+	};
+	static const char *const places[] = {"$/a", "$/b", "$/c", "$/d", "$/full/c", "$/full/d"};
+	struct daemon *d = &daemons[0];
+
+	for (unsigned int room = 0; room < 3; room++) {
+		bool is_read_only = room == 2;
+
+		if (!mount_full(room))
+			skip(); /* not root, or a root that may not */
+		if (is_read_only)
+			assert_int_equal(
+				mount(NULL, expand("$/full"), NULL, MS_REMOUNT | MS_RDONLY, NULL),
+				0);
+		for (size_t i = 0; i < VSW_ARRAY_SIZE(cases); i++) {
+			if (room == 1 && i > 0)
+				continue; /* they fit */
+			SPAWN(d, "--vm", "guest-cid=3,socket=$/a,uds-path=$/b", "--vm", cases[i]);
+			expect_exit(d, 1);
+			if (strstr(log_of(d), is_read_only ? "(Read-only file system); it must"
+							   : "No space left on device") == NULL)
+				fail_msg("%s: %s", cases[i], log_of(d));
+			for (size_t k = 0; k < VSW_ARRAY_SIZE(places); k++)
+				assert_false(exists(places[k]));
+		}
+		assert_int_equal(umount(expand("$/full")), 0);
+	}
+	SPAWN(d, "--vm", "guest-cid=3,socket=$/a,uds-path=$/b", "--vm",
+	      "guest-cid=4,socket=$/nowhere/c,uds-path=$/d");
+	expect_exit(d, 1);
+	assert_non_null(
+		strstr(log_of(d), "guest-cid=4: socket: no socket can be made in the folder"));
+	assert_false(exists("$/a") || exists("$/b") || exists("$/d"));
+	rmdir(expand("$/full"));
+}
+
 static void
 test_an_ordinary_user(void **state)
 {
@@ -1060,6 +1115,7 @@ main(void)
 		TEST(test_stale_sockets_are_replaced),
 		TEST(test_a_second_vswd_on_the_same_paths_is_refused_and_disturbs_nothing),
 		TEST(test_two_vswd_on_different_paths),
+		TEST(test_folders_that_take_no_socket),
 		TEST(test_an_ordinary_user),
 		TEST(test_term_and_int_remove_the_sockets_and_exit_0),
 		TEST(test_a_signal_while_it_comes_up),

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -506,6 +507,16 @@ write_text(struct env *e, const char *fmt, const char *path)
 }
 
 static void
+append_text(struct env *e, const char *text)
+{
+	FILE *file = fopen(env_config_path(e), "a");
+
+	check(e, file != NULL);
+	fputs(text, file);
+	fclose(file);
+}
+
+static void
 test_a_bad_file_changes_nothing(struct env *e)
 {
 	/* %s: the uds path of guest 3. */
@@ -545,6 +556,67 @@ test_a_bad_file_changes_nothing(struct env *e)
 	pair_check(e, &p);
 	reload(e, &b, base);
 	pair_check(e, &p);
+	pair_close(e, &p);
+	background_end(e, &b);
+}
+
+static unsigned int
+n_folder_failures(struct env *e)
+{
+	return env_count_in_log(e, "vsw: reload failed: guest 9: cannot serve") +
+	       env_count_in_log(e, "socket: no socket can be made in the folder");
+}
+
+/* A guest is added whose folder is full, or has become read-only: it is not there, the others do
+ * not notice, and it comes once there is room. */
+static void
+test_a_folder_that_is_full(struct env *e)
+{
+	static const char *const options[] = {"size=64k,nr_inodes=1", "size=64k,nr_inodes=2",
+					      "ro,size=64k", "size=64k"};
+	struct background b;
+	char folder[256], *name;
+	unsigned int n_failed;
+	uint64_t deadline;
+	struct pair p;
+
+	snprintf(folder, sizeof(folder), "%s", env_config_path(e));
+	name = strrchr(folder, '/');
+	snprintf(name, sizeof(folder) - (size_t)(name - folder), "/full");
+	background_begin(e, &b);
+	guest_up(e, 1, NULL);
+	p = pair_from_host(e, 1, 7);
+	mkdir(folder, 0755);
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(options); i++) {
+		bool is_last = i + 1 == VSW_ARRAY_SIZE(options);
+		unsigned long flags = strncmp(options[i], "ro,", 3) == 0 ? MS_RDONLY : 0;
+		char text[1200], path[300];
+
+		if (mount("vsw", folder, "tmpfs", flags, strstr(options[i], "size")) != 0)
+			break; /* a root that may not */
+		env_write_config(e, base);
+		snprintf(text, sizeof(text),
+			 "  - guest_cid: 9\n    socket: %s/a\n    uds_path: %s/b\n", folder,
+			 folder);
+		append_text(e, text);
+		n_failed = n_folder_failures(e);
+		apply(e, &b);
+		/* It also says how many came, first. */
+		deadline = vsw_guest_now_ms() + WAIT_MS;
+		while (!is_last && n_failed == n_folder_failures(e)) {
+			background_step(e, &b);
+			check(e, vsw_guest_now_ms() < deadline);
+		}
+		snprintf(path, sizeof(path), "%s/a", folder);
+		check(e, (access(path, F_OK) == 0) == is_last);
+		snprintf(path, sizeof(path), "%s/b", folder);
+		check(e, (access(path, F_OK) == 0) == is_last);
+		check(e, has_sockets(e, 0) && has_sockets(e, 1));
+		pair_check(e, &p);
+		reload(e, &b, base);
+		check(e, umount(folder) == 0);
+	}
+	rmdir(folder);
 	pair_close(e, &p);
 	background_end(e, &b);
 }
@@ -703,6 +775,7 @@ main(void)
 		CASE(test_sockets_have_their_mode),
 		CASE(test_another_place_is_another_guest),
 		CASE(test_a_bad_file_changes_nothing),
+		CASE(test_a_folder_that_is_full),
 		CASE(test_vswd_connects_to_the_vmm),
 		CASE(test_many_cycles_leave_nothing),
 	};

@@ -43,6 +43,7 @@ static const struct shape shapes[] = {
 	{"indirect", VSW_GUEST_SEND_INDIRECT, 17, 65536, 65580, 1, 128, 8 << 20},
 	{"tiny buffers", VSW_GUEST_SEND_ONE, 1, 65536, 45, 1, 256, 20000},
 	{"small packets", VSW_GUEST_SEND_INDIRECT, 3, 1000, 4096, 5, 256, 1 << 20},
+	{"single bytes", VSW_GUEST_SEND_INDIRECT, 60, 60, 60, 60, 256, 20000},
 	{"small ring", VSW_GUEST_SEND_SPLIT, 1, 65536, 9000, 3, 8, 1 << 20},
 	{"small buffers", VSW_GUEST_SEND_ONE, 1, 7, 99, 2, 128, 50000},
 };

@@ -240,6 +240,25 @@ on_accept(void *ctx, struct vsw_msg *msg)
 	vsw_msg_free(msg);
 }
 
+/* What a guest has sent and hosts have not taken was promised to it. */
+static void
+check_promise(unsigned int vm)
+{
+	const struct vsw_guest_conf *conf = &fuzz.vm[vm].conf;
+	size_t n = 0;
+
+	for (unsigned int i = 0; i < STREAMS_MAX; i++) {
+		const struct stream *s = &fuzz.stream[i];
+
+		if (!s->is_used || s->vm != vm)
+			continue;
+		n += s->n_spilled;
+		for (const struct vsw_msg *loan = s->loans; loan != NULL; loan = loan->next)
+			n += loan->len;
+	}
+	CHECK(n <= conf->spill_budget + conf->max_conns * (size_t)VSW_WINDOW_MIN);
+}
+
 static void
 on_write(void *ctx, struct vsw_msg *msg)
 {
@@ -250,6 +269,7 @@ on_write(void *ctx, struct vsw_msg *msg)
 	msg->next = NULL;
 	*s->last_loan = msg;
 	s->last_loan = &msg->next;
+	check_promise(s->vm);
 }
 
 static void
@@ -286,24 +306,42 @@ on_close(void *ctx, struct vsw_msg *msg)
 {
 	struct stream *s = stream_of(msg);
 
-	for (struct vsw_msg *loan = s->loans; loan != NULL; loan = loan->next)
-		loan->conn = NULL;
 	while (s->loans != NULL)
 		give_back(s, UINT32_MAX);
-	s->is_used = false;
+	s->is_closed = s->n_spilled > 0 && s->conn != NULL;
+	s->is_used = s->is_closed;
+	msg->flags = s->is_closed ? VSW_MSG_F_FLUSHING : 0;
 	vsw_msg_reply(fuzz.loop, msg, VSW_MSG_CLOSED);
 }
 
+/* What the bridge does within its pass, sooner or later here. */
 static void
-on_recall(void *ctx, struct vsw_msg *msg)
+give_all_back(const struct vm *vm)
 {
 	for (unsigned int i = 0; i < STREAMS_MAX; i++) {
 		struct stream *s = &fuzz.stream[i];
 
-		while (s->is_used && s->vm == vm_of(msg) && s->loans != NULL)
+		while (s->is_used && &fuzz.vm[s->vm] == vm && s->loans != NULL)
 			give_back(s, 0);
 	}
-	vsw_msg_reply(fuzz.loop, msg, VSW_MSG_RECALLED);
+}
+
+/* A closed stream has written something, perhaps all, or is given up. */
+static void
+flush(struct stream *s, uint8_t what)
+{
+	struct vsw_msg *msg = vsw_msg_alloc(VSW_MSG_NOTICE);
+	uint32_t len = what & 4 ? s->n_spilled : vsw_min_u32(s->n_spilled, 100);
+
+	if (msg == NULL)
+		return;
+	s->n_spilled -= len;
+	s->is_used = s->n_spilled > 0 && !(what & 2);
+	msg->guest = &fuzz.vm[s->vm].conf;
+	msg->conn = s->conn;
+	msg->len = len;
+	msg->flags = s->is_used ? 0 : VSW_MSG_F_FLUSHED;
+	vsw_msg_send(fuzz.loop, msg);
 }
 
 static void
@@ -353,6 +391,8 @@ step_bridge(uint8_t what)
 		return;
 	if (s->connect != NULL)
 		answer_connect(s, what & 1);
+	else if (s->is_closed)
+		flush(s, what);
 	else if (what & 8)
 		give_back(s, take_u16(&fuzz.in));
 	else
@@ -433,6 +473,7 @@ call(enum vsw_verb verb, struct vm *vm, uint8_t flags)
 	vsw_msg_send(fuzz.loop, msg);
 	while (sem_trywait(&done) != 0) {
 		CHECK(n_turns++ < TURNS_MAX);
+		give_all_back(vm);
 		vsw_loop_turn(fuzz.loop);
 	}
 	sem_destroy(&done);
@@ -737,8 +778,8 @@ set_up(void)
 		{VSW_MSG_CONNECT, on_connect},   {VSW_MSG_ACCEPT, on_accept},
 		{VSW_MSG_WRITE, on_write},       {VSW_MSG_READ, on_read},
 		{VSW_MSG_SHUTDOWN, on_shutdown}, {VSW_MSG_CLOSE, on_close},
-		{VSW_MSG_RECALL, on_recall},     {VSW_MSG_ATTACHED, on_answer},
-		{VSW_MSG_ROUTED, on_answer},     {VSW_MSG_DETACHED, on_detached},
+		{VSW_MSG_ATTACHED, on_answer},   {VSW_MSG_ROUTED, on_answer},
+		{VSW_MSG_DETACHED, on_detached},
 	};
 	const struct vsw_guest_conf *guests[N_GUESTS];
 
@@ -810,6 +851,8 @@ tear_down(void)
 		for (unsigned int i = 0; i < STREAMS_MAX; i++) {
 			if (fuzz.stream[i].is_used && fuzz.stream[i].connect != NULL)
 				answer_connect(&fuzz.stream[i], i & 1);
+			else if (fuzz.stream[i].is_used && fuzz.stream[i].is_closed)
+				flush(&fuzz.stream[i], 2); /* as after a BARRIER */
 		}
 		vsw_loop_turn(fuzz.loop);
 	}

@@ -705,8 +705,8 @@ age(struct end *e)
 	struct vsw_conn *conn = &e->conn;
 	const struct guest *g = &e->guest;
 
-	conn->from_guest_cnt = conn->fwd_cnt = conn->fwd_cnt_told = g->tx_cnt;
-	conn->granted = g->tx_cnt + conn->buf_alloc;
+	conn->from_guest_cnt = conn->fwd_cnt = g->tx_cnt;
+	conn->granted = conn->edge_told = g->tx_cnt + conn->buf_alloc;
 	conn->to_guest_cnt = conn->peer_fwd_cnt = g->fwd_cnt;
 	e->n_from = e->n_far_acked = (1ull << 32) + g->tx_cnt;
 	e->limit = e->n_from + conn->buf_alloc;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -196,6 +197,17 @@ add(const char *fmt, unsigned int cid, const char *socket_name, const char *uds_
 	char arg[512];
 
 	snprintf(arg, sizeof(arg), fmt, cid, dir, socket_name, dir, uds_name);
+	assert_int_equal(vsw_conf_add_vm(&conf, arg, error), 0);
+}
+
+static void
+add_in(unsigned int cid, const char *socket_folder, const char *socket_name, const char *uds_folder,
+       const char *uds_name)
+{
+	char arg[1024];
+
+	snprintf(arg, sizeof(arg), "guest-cid=%u,socket=%s/%s,uds-path=%s/%s", cid, socket_folder,
+		 socket_name, uds_folder, uds_name);
 	assert_int_equal(vsw_conf_add_vm(&conf, arg, error), 0);
 }
 
@@ -632,6 +644,60 @@ test_file_of_two_guests_that_collide(void **state)
 	}
 }
 
+/* One socket by two names: nothing is there yet that a bind could run into. */
+static void
+test_a_path_may_be_spelled_in_many_ways(void **state)
+{
+	static const char *const folders[] = {"%s/.", "%s//", "%s/sub/..", "%s/link",
+					      "%s/sub/../link/./sub/.."};
+	char folder[256], sub[256], link[256], says[768];
+
+	snprintf(sub, sizeof(sub), "%s/sub", dir);
+	snprintf(link, sizeof(link), "%s/link", dir);
+	assert_int_equal(mkdir(sub, 0700), 0);
+	assert_int_equal(symlink(dir, link), 0);
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(folders); i++) {
+		snprintf(folder, sizeof(folder), folders[i], dir);
+
+		setup(NULL);
+		add_in(3, dir, "a", dir, "b");
+		add_in(4, folder, "b", dir, "d");
+		snprintf(says, sizeof(says),
+			 "socket: %s/b is the same place as %s/b, the uds-path of guest 3", folder,
+			 dir);
+		expect_check_fails(says);
+
+		setup(NULL);
+		add_in(3, dir, "a", dir, "b");
+		add_in(4, dir, "c", folder, "a");
+		expect_check_fails("the socket of guest 3; each socket needs a path of its own");
+
+		setup(NULL);
+		add_in(3, dir, "a", dir, "b");
+		add_in(4, folder, "b_80", dir, "d");
+		expect_check_fails("is where guest 3 would reach a port of the host");
+
+		setup(NULL);
+		add_in(3, dir, "a", folder, "a");
+		expect_check_fails("collides with the socket of guest 3");
+
+		/* the same names elsewhere */
+		setup(NULL);
+		add_in(3, folder, "a", folder, "b");
+		add_in(4, sub, "a", sub, "b");
+		assert_int_equal(vsw_conf_check(&conf, error), 0);
+	}
+	/* Folders that are not there have but their text. */
+	setup(NULL);
+	add_in(3, "/nowhere", "a", "/nowhere", "b");
+	add_in(4, "/nowhere/x", "a", "/nowhere/x", "b");
+	assert_int_equal(vsw_conf_check(&conf, error), 0);
+	add_in(5, "/nowhere", "c", "/nowhere", "b");
+	expect_check_fails("is also the uds-path of guest 3");
+	unlink(link);
+	rmdir(sub);
+}
+
 static void
 test_what_differs_is_told_by_kind(void **state)
 {
@@ -710,6 +776,7 @@ main(void)
 		cmocka_unit_test_setup(test_file_tells_each_mistake_and_its_place, setup),
 		cmocka_unit_test_setup(test_file_that_cannot_be_read, setup),
 		cmocka_unit_test_setup(test_file_of_two_guests_that_collide, setup),
+		cmocka_unit_test_setup(test_a_path_may_be_spelled_in_many_ways, setup),
 		cmocka_unit_test_setup(test_what_differs_is_told_by_kind, setup),
 	};
 	int rc;

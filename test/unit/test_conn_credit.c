@@ -20,8 +20,7 @@ established_at(unsigned int kind, uint32_t base)
 
 	conn.from_guest_cnt = base;
 	conn.fwd_cnt = base;
-	conn.fwd_cnt_told = base;
-	conn.granted = base + WINDOW;
+	conn.granted = conn.edge_told = base + WINDOW;
 	conn.to_guest_cnt = base;
 	conn.peer_fwd_cnt = base;
 	return conn;
@@ -140,11 +139,33 @@ test_small_windows_have_news_too(void **state)
 		input_data(&conn, size);
 		for (uint32_t i = 1; i <= size; i++) {
 			vsw_conn_event(&conn, VSW_CONN_EV_FAR_TOOK, 1);
-			assert_int_equal(conn.pending != 0, i - (conn.fwd_cnt_told) >= size / 4);
+			assert_int_equal(conn.pending != 0, i + size - conn.edge_told >= size / 4);
 			tell_all(&conn);
 		}
 		/* a guest that used it all has heard of room */
-		assert_int_not_equal(conn.fwd_cnt_told, 0);
+		assert_int_not_equal(conn.edge_told, size);
+	}
+}
+
+/* A window that has become larger is news although nobody has taken a byte: the guest may be
+ * waiting for just that. One that has become smaller is none, until it has moved on. */
+static void
+test_a_window_of_another_size_is_news_when_it_reaches_further(void **state)
+{
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(bases); i++) {
+		struct vsw_conn conn = established_at(HOST, bases[i]);
+
+		input_data(&conn, WINDOW);
+		vsw_conn_far_credit(&conn, WINDOW * 2, bases[i]);
+		assert_true(vsw_conn_has_news(&conn, conn.buf_alloc));
+		vsw_conn_data_packet(&conn, 1, &(struct vsw_pkt){0});
+		assert_false(vsw_conn_has_news(&conn, conn.buf_alloc));
+		vsw_conn_far_credit(&conn, WINDOW / 2, bases[i] + WINDOW);
+		assert_false(vsw_conn_has_news(&conn, conn.buf_alloc));
+		vsw_conn_far_credit(&conn, WINDOW, bases[i] + WINDOW);
+		assert_false(vsw_conn_has_news(&conn, conn.buf_alloc));
+		vsw_conn_far_credit(&conn, WINDOW + WINDOW / 2, bases[i] + WINDOW);
+		assert_true(vsw_conn_has_news(&conn, conn.buf_alloc));
 	}
 }
 
@@ -611,6 +632,7 @@ main(void)
 		cmocka_unit_test(test_gigabytes_go_through_a_small_window),
 		cmocka_unit_test(test_news_is_a_quarter_of_the_window),
 		cmocka_unit_test(test_small_windows_have_news_too),
+		cmocka_unit_test(test_a_window_of_another_size_is_news_when_it_reaches_further),
 		cmocka_unit_test(test_a_siblings_window_passes_through),
 		cmocka_unit_test(test_a_window_that_shrinks_takes_nothing_back),
 		cmocka_unit_test(test_a_huge_window_is_half_the_circle),

@@ -16,6 +16,7 @@
 #include <sys/un.h>
 
 #include <rte_log.h>
+#include <rte_malloc.h>
 
 #include "vsw_bridge.h"
 #include "vsw_control.h"
@@ -34,6 +35,17 @@ static struct {
 	struct vsw_control *control;
 	struct vsw_request *req; /* of the last ask() */
 } t;
+
+/* In the place of DPDK's, also for librte_vhost (the test exports its symbols). */
+static bool no_memory;
+
+void *
+rte_zmalloc(const char *type, size_t size, unsigned int align)
+{
+	if (__atomic_load_n(&no_memory, __ATOMIC_RELAXED))
+		return NULL;
+	return rte_zmalloc_socket(type, size, align, SOCKET_ID_ANY);
+}
 
 /*
  * The switch.
@@ -449,7 +461,7 @@ call_connect(void *arg)
 }
 
 static void
-run(void *(*fn)(void *), struct guest_call *call)
+try(void *(*fn)(void *), struct guest_call *call)
 {
 	pthread_t thread;
 
@@ -457,7 +469,33 @@ run(void *(*fn)(void *), struct guest_call *call)
 	assert_int_equal(pthread_create(&thread, NULL, fn, call), 0);
 	WAIT_UNTIL(__atomic_load_n(&call->done, __ATOMIC_ACQUIRE), turn(), "the guest");
 	pthread_join(thread, NULL);
+}
+
+static void
+run(void *(*fn)(void *), struct guest_call *call)
+{
+	try(fn, call);
 	assert_int_equal(call->rc, 0);
+}
+
+/* For want of memory librte_vhost drops a connection without a word to us. */
+static void
+test_a_vmm_that_the_library_drops_keeps_nobody_out(void **state)
+{
+	struct vsw_guest_spec spec = spec_of(5);
+	struct guest_call call = {0};
+
+	strcpy(call.socket, spec.socket);
+	add_cid(5);
+	for (int i = 0; i < 3; i++) {
+		__atomic_store_n(&no_memory, true, __ATOMIC_RELAXED);
+		try(call_up, &call);
+		assert_int_equal(call.rc, -1);
+		__atomic_store_n(&no_memory, false, __ATOMIC_RELAXED);
+		run(call_up, &call);
+		cg_down(call.g);
+	}
+	assert_int_equal(remove_guest("5"), 0);
 }
 
 static unsigned int
@@ -693,6 +731,7 @@ main(void)
 		cmocka_unit_test(test_a_guest_changes),
 		cmocka_unit_test(test_a_configuration_is_applied),
 		cmocka_unit_test(test_lcores_and_levels),
+		cmocka_unit_test(test_a_vmm_that_the_library_drops_keeps_nobody_out),
 		cmocka_unit_test(test_connections_are_listed_and_closed),
 		cmocka_unit_test(test_many_threads_ask_at_once),
 		cmocka_unit_test(test_who_asks_while_vswd_goes_is_told), /* the last one */
