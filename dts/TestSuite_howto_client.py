@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""doc/guides/howto, the pages for users of vsw: what they say is what is run, line by line.
+"""doc/guides/howto, the pages that need no configuration of vswd: what they say is what is run, line
+by line.
 
 In a console block `host$ ` and `host# ` are commands of the host, `guest# ` of guest 3; a line that ends
 with & goes on while the page does. Lines in between are what the command before them prints."""
@@ -13,7 +14,8 @@ from framework.netns import Netns
 from framework.paths import TOP, VSW, VSW_STATIC
 from framework.ssh import Ssh
 
-PAGES = [TOP / "doc" / "guides" / "howto" / f"{name}.md" for name in ("forward", "proxy", "ssh")]
+PAGES = [page for page in sorted((TOP / "doc" / "guides" / "howto").glob("*.md"))
+         if "```yaml" not in page.read_text()]
 READY = r"^vsw \w+: .*(is at|ready: )|^Serving HTTP"
 
 

@@ -17,7 +17,6 @@
 
 #include "commands.h"
 #include "vsw_number.h"
-#include "vsw_version.h"
 
 /* The longest name that getaddrinfo() takes, and its brackets. */
 #define HOST_SIZE (NI_MAXHOST + 2)
