@@ -79,7 +79,7 @@ static const char help[] =
 	"    lcore=N              poll it on this lcore (default: the one with fewest guests)\n"
 	"    limit-connections=N  live connections (default 4096)\n"
 	"    limit-handshakes=N   hosts that have not finished their line (default 64)\n"
-	"    limit-loans=N        buffers of it that slow hosts may hold (default 64)\n"
+	"    limit-loans=N        loans of its buffers that slow hosts may hold (default 64)\n"
 	"    limit-spill-bytes=N  bytes buffered for slow readers (default 16777216)\n"
 	"    socket-mode=MODE     of both sockets, octal (default: 777 without the umask)\n"
 	"    socket-owner=USER    and socket-group=GROUP, by name or number\n"

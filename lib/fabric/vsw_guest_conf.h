@@ -38,7 +38,7 @@ struct vsw_guest_conf {
 	uint32_t max_handshakes; /**< hosts without a complete CONNECT line: closed */
 	uint32_t spill_budget;   /**< bytes buffered for slow readers, all connections: beyond
 				  * it the guest's own ring fills up */
-	uint32_t max_loans;      /**< chains of it that a slow host may hold,
+	uint32_t max_loans;      /**< messages with its chains out at a time,
 				  * 1..VSW_LOANS_MAX: likewise */
 
 	/* May change; read by the control lcore only, when it makes routes. */

@@ -41,8 +41,6 @@ guest_create(struct vsw_poll *poll, const struct vsw_guest_conf *conf)
 	TAILQ_INIT(&guest->ready);
 	TAILQ_INIT(&guest->untold);
 	TAILQ_INIT(&guest->due);
-	for (uint16_t i = 0; i < LOANS_MAX; i++)
-		guest->free_loan[guest->n_free_loans++] = i;
 	if (vsw_conn_table_init(&guest->conns, (uint32_t)rte_rand()) != 0) {
 		free(guest);
 		return NULL;
@@ -360,9 +358,9 @@ void
 guest_progress(struct guest *guest)
 {
 	if (guest->stopping != NULL) {
-		if (guest->n_parts_out == 0 && guest->n_reads_out == 0)
+		if (guest->n_loans_out == 0 && guest->n_reads_out == 0)
 			finish_stop(guest);
-		else if (guest->n_parts_out > 0)
+		else if (guest->n_loans_out > 0)
 			recall(guest);
 	}
 	if (guest->draining != NULL && guest->stopping == NULL && is_told(guest)) {

@@ -49,9 +49,9 @@
 	X(CREDIT_STALLS, "credit_stalls", "data had to wait for the guest's window")               \
 	X(BUFFER_STALLS, "buffer_stalls", "the guest had no receive buffer posted")                \
 	X(MESSAGE_STALLS, "message_stalls", "no message was free: the guest had to wait")          \
-	X(LOAN_STALLS, "loan_stalls", "too many chains were lent out: the guest had to wait")      \
+	X(LOAN_STALLS, "loan_stalls", "too many loans were out: the guest had to wait")            \
 	X(SPILLED_BYTES, "spilled_bytes", "bytes buffered because their reader was slow")          \
-	X(LOANS_HELD, "loans_held", "chains kept because the spill budget was used up")            \
+	X(LOANS_HELD, "loans_held", "loans kept because the spill budget was used up")             \
 	X(BACKLOG_STALLS, "backlog_stalls", "the budget for slow siblings was used up")            \
 	X(FLUSH_TIMEOUTS, "flush_timeouts", "closed streams whose host reader took nothing")       \
 	/* hosts that did not manage a CONNECT line */                                             \
