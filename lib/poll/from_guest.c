@@ -16,6 +16,10 @@
  * all its chains stay out until the far end has taken the last of them. */
 #define PARCEL_BYTES_MAX (16u * 1024)
 
+/* Of each packet that much is fetched ahead: the header, a small payload, and what lies before
+ * them in the first cache line. */
+#define AHEAD 192
+
 static void
 refuse(struct guest *guest, const struct vsw_pkt *pkt, enum vsw_counter why)
 {
@@ -326,6 +330,21 @@ take_chain(struct guest *guest, struct parcel *parcel, struct vsw_chain *chain)
 	return true;
 }
 
+/* The guest wrote its packets on another cpu: let their first lines travel together. */
+static void
+fetch_ahead(const struct vsw_chain *chain)
+{
+	size_t done = 0;
+
+	for (uint16_t i = 0; i < chain->n_segs && done < AHEAD; i++) {
+		const uint8_t *base = chain->segs[i].iov_base;
+
+		for (size_t at = 0; at < chain->segs[i].iov_len && at < AHEAD; at += 64)
+			__builtin_prefetch(base + at);
+		done += chain->segs[i].iov_len;
+	}
+}
+
 unsigned int
 from_guest_pass(struct vsw_poll *poll, struct guest *guest)
 {
@@ -335,6 +354,8 @@ from_guest_pass(struct vsw_poll *poll, struct guest *guest)
 	uint16_t n_taken = 0;
 
 	vsw_virtq_pop(&guest->from_guest, burst, max);
+	for (uint16_t i = 0; i < burst->n_chains; i++)
+		fetch_ahead(&burst->chain[i]);
 	while (n_taken < burst->n_chains && take_chain(guest, &parcel, &burst->chain[n_taken]))
 		n_taken++;
 	parcel_send(&parcel);
