@@ -9,8 +9,9 @@ packages="
 	gcc libbsd-dev libcmocka-dev libcurl4-openssl-dev libdpdk-dev libjansson-dev
 	libmicrohttpd-dev libseccomp-dev libsystemd-dev libyaml-dev meson ninja-build
 	pkg-config scdoc
-	bash-completion busybox-static cpio curl kmod linux-image-cloud-amd64 linux-source-6.1 make
-	ncat python3-pytest qemu-system-x86 socat tshark user-mode-linux
+	babeltrace2 bash-completion busybox-static cpio curl kmod linux-image-cloud-amd64
+	linux-source-6.1 make ncat python3-prometheus-client python3-pytest qemu-system-x86 socat
+	tshark user-mode-linux
 "
 
 missing=

@@ -37,6 +37,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "vsw_clock.h"
 #include "vsw_guard.h"
 #include "vsw_iov.h"
 
@@ -63,8 +64,8 @@ vsw_stream_lend(struct vsw_stream *stream, struct vsw_msg *msg)
 	vsw_backlog_lend(&stream->backlog, msg);
 }
 
-static void
-return_loans(struct vsw_stream *stream, struct vsw_msg *loans, int result)
+void
+vsw_stream_return(struct vsw_stream *stream, struct vsw_msg *loans, int result)
 {
 	while (loans != NULL) {
 		struct vsw_msg *msg = loans;
@@ -102,7 +103,7 @@ die(struct vsw_stream *stream, int error)
 {
 	stream->is_dead = true;
 	stream->account->spilled -= stream->backlog.spill.len;
-	return_loans(stream, vsw_backlog_drop(&stream->backlog), -error);
+	vsw_stream_return(stream, vsw_backlog_drop(&stream->backlog), -error);
 	note_hangup(stream);
 }
 
@@ -111,9 +112,13 @@ took(struct vsw_stream *stream, size_t len)
 {
 	size_t spilled = stream->backlog.spill.len;
 	struct vsw_msg *loans = vsw_backlog_take(&stream->backlog, len);
+	uint64_t since = vsw_backlog_timed(&stream->backlog);
 
+	if (since != 0)
+		vsw_hist_add(&stream->account->hists.of[VSW_HIST_WAIT_TO_HOST],
+			     vsw_us_since(since));
 	stream->account->spilled -= spilled - stream->backlog.spill.len;
-	return_loans(stream, loans, 0);
+	vsw_stream_return(stream, loans, 0);
 }
 
 /* Small pieces that follow each other are copied together. @return how many there are now. */
@@ -144,15 +149,21 @@ pack_small(struct iovec *iov, unsigned int n)
 	return n_out;
 }
 
+ssize_t
+vsw_stream_send(struct vsw_stream *stream)
+{
+	static _Thread_local struct iovec iov[IOV_MAX];
+	unsigned int n = vsw_backlog_peek(&stream->backlog, iov, IOV_MAX);
+
+	return send_iov(stream->watch.fd, iov, pack_small(iov, n));
+}
+
 /* @return true: all is written; false: the socket is full, or dead. */
 static bool
 write_backlog(struct vsw_stream *stream)
 {
-	static _Thread_local struct iovec iov[IOV_MAX];
-
 	while (!vsw_backlog_is_empty(&stream->backlog)) {
-		unsigned int n = vsw_backlog_peek(&stream->backlog, iov, IOV_MAX);
-		ssize_t len = send_iov(stream->watch.fd, iov, pack_small(iov, n));
+		ssize_t len = vsw_stream_send(stream);
 
 		if (len < 0) {
 			if (errno == EFAULT)
@@ -187,7 +198,7 @@ spill_loans(struct vsw_stream *stream, bool force)
 		struct vsw_msg *msg;
 
 		if (!force && account->spilled + stream->backlog.first_loan->len >
-				      stream->guest->spill_budget) {
+				      vsw_guest_word(&stream->guest->spill_budget)) {
 			hold_loans(stream);
 			return;
 		}
@@ -196,10 +207,11 @@ spill_loans(struct vsw_stream *stream, bool force)
 		vsw_count(&account->counters, VSW_CTR_SPILLED_BYTES,
 			  stream->backlog.spill.len - before);
 		if (msg == NULL) { /* no memory: the stream cannot be kept whole */
+			vsw_count(&account->counters, VSW_CTR_RESET_NO_MEMORY, 1);
 			die(stream, ENOMEM);
 			return;
 		}
-		return_loans(stream, msg, 0);
+		vsw_stream_return(stream, msg, 0);
 	}
 }
 
@@ -210,6 +222,10 @@ vsw_stream_write(struct vsw_stream *stream, bool force_spill)
 	uint32_t unreported = stream->backlog.n_unreported;
 	const struct vsw_msg *first_loan = stream->backlog.first_loan;
 
+	if (stream->is_datagram) {
+		vsw_datagram_write(stream);
+		return false;
+	}
 	if (stream->is_dead)
 		die(stream, EPIPE);
 	else if (!write_backlog(stream))
@@ -236,6 +252,11 @@ vsw_stream_read(struct vsw_stream *stream, struct vsw_msg *msg)
 	ssize_t len;
 	int left;
 
+	if (stream->is_datagram) { /* nothing ever comes; who reads was told of the end */
+		msg->len = 0;
+		msg->flags = VSW_MSG_F_EOF;
+		return;
+	}
 	do {
 		len = recvmsg(stream->watch.fd, &hdr, MSG_DONTWAIT);
 	} while (len < 0 && errno == EINTR);
@@ -279,6 +300,8 @@ vsw_stream_notify(struct vsw_stream *stream)
 void
 vsw_stream_event(struct vsw_stream *stream, uint32_t events)
 {
+	if (stream->is_datagram)
+		return; /* there may be room; that is all that matters */
 	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		stream->read_hangup = true;
 	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))

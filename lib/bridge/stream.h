@@ -10,6 +10,7 @@
 
 #include "vsw_backlog.h"
 #include "vsw_guest_conf.h"
+#include "vsw_hist.h"
 #include "vsw_loop.h"
 #include "vsw_stats.h"
 
@@ -21,6 +22,8 @@ struct vsw_bridge_guest {
 	TAILQ_ENTRY(vsw_bridge_guest) entry; /* of bridge->accounts */
 	bool is_closed;                      /* the guest has gone */
 	struct vsw_counters counters;
+	struct vsw_hists hists;
+	struct vsw_tally tally;
 	size_t spilled; /* bytes in the spill buffers of its streams */
 	TAILQ_HEAD(, vsw_stream) streams;
 };
@@ -33,6 +36,8 @@ struct vsw_stream {
 	uint16_t guest_id;
 	void *conn; /* the poll role's; NULL: nobody is to be told anything */
 
+	uint64_t asked; /* TSC at which its CONNECT line was complete */
+
 	struct vsw_backlog backlog; /* what the host has not taken */
 	unsigned int n_held;        /* of its loans: counted as held */
 	uint8_t notice_flags;       /* what the next NOTICE says */
@@ -40,6 +45,9 @@ struct vsw_stream {
 	bool told_hangup;
 	bool read_hangup;             /* an end of file is in the socket, or on its way */
 	bool was_refused;             /* CLOSE came before ACCEPT */
+	bool is_plain;                /* no OK is said */
+	bool is_datagram;             /* the socket is one of datagrams */
+	bool is_waiting;              /* ... and has no room for the one that is complete */
 	bool is_dead;                 /* the host reads no more; what is written is dropped */
 	bool is_closing;              /* CLOSE came: flush, then close */
 	bool shut_send;               /* SHUTDOWN(SEND) came: shut when flushed */
@@ -67,5 +75,14 @@ bool vsw_stream_is_flushed(const struct vsw_stream *stream);
 bool vsw_stream_notify(struct vsw_stream *stream);
 /* Note what happened to the socket. */
 void vsw_stream_event(struct vsw_stream *stream, uint32_t events);
+/* Give finished loans, joined by `next`, back to the poll role. */
+void vsw_stream_return(struct vsw_stream *stream, struct vsw_msg *loans, int result);
+/* One sendmsg() of the beginning of what waits: all, if there are no loans. @return as that. */
+ssize_t vsw_stream_send(struct vsw_stream *stream);
+
+/* datagram.c: what vsw_stream_write() is for a datagram socket. */
+void vsw_datagram_write(struct vsw_stream *stream);
+/* The guest's connection is over. Has it sent all of the datagram? */
+void vsw_datagram_close(struct vsw_stream *stream, bool is_complete);
 
 #endif /* VSW_STREAM_H */

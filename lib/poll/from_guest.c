@@ -8,6 +8,8 @@
  * for its payload. Otherwise it and those behind it are put back in order and the guest's
  * ring fills up: back-pressure on this guest alone, nothing dropped.
  */
+#include <rte_cycles.h>
+
 #include "vsw_base.h"
 #include "vsw_iov.h"
 #include "poll_guest.h"
@@ -28,28 +30,36 @@ refuse(struct guest *guest, const struct vsw_pkt *pkt, enum vsw_counter why)
 	if (!vsw_conn_refuse(pkt, &rst))
 		return;
 	vsw_count(&guest->counters, why, 1);
+	vsw_trace_packet_refused(pkt->src_cid, pkt->src_port, pkt->dst_cid, pkt->dst_port,
+				 vsw_counter_name(why));
 	guest_queue_reset(guest, &rst);
 }
 
 static void
 begin(struct guest *guest, const struct vsw_pkt *pkt, const struct vsw_guest_conf *sibling)
 {
-	if (guest->n_flows >= guest->conf->max_conns || guest->drained ||
+	if (guest->n_flows >= vsw_guest_word(&guest->conf->max_conns) || guest->drained ||
 	    flow_from_guest(guest, pkt, sibling) == NULL)
 		refuse(guest, pkt, VSW_CTR_REFUSED_LIMIT);
 }
 
 static void
-begin_to_sibling(struct guest *guest, const struct vsw_pkt *pkt)
+on_request(struct guest *guest, struct flow *old, const struct vsw_pkt *pkt)
 {
 	const struct vsw_guest_conf *sibling;
 
+	if (old != NULL)
+		flow_event(old, VSW_CONN_EV_SUPERSEDED, 0);
+	guest_forget_resets(guest, pkt);
 	/* Two ends with one name: nobody could tell them apart. */
 	if (pkt->dst_cid == pkt->src_cid && pkt->dst_port == pkt->src_port) {
 		refuse(guest, pkt, VSW_CTR_RESET_PROTOCOL);
 		return;
 	}
 	switch (vsw_routes_find(guest->poll->routes, guest->conf, pkt->dst_cid, &sibling)) {
+	case VSW_ROUTE_HOST:
+		begin(guest, pkt, NULL);
+		break;
 	case VSW_ROUTE_OK:
 		begin(guest, pkt, sibling);
 		break;
@@ -60,18 +70,6 @@ begin_to_sibling(struct guest *guest, const struct vsw_pkt *pkt)
 		refuse(guest, pkt, VSW_CTR_RESET_UNKNOWN_CID);
 		break;
 	}
-}
-
-static void
-on_request(struct guest *guest, struct flow *old, const struct vsw_pkt *pkt)
-{
-	if (old != NULL)
-		flow_event(old, VSW_CONN_EV_SUPERSEDED, 0);
-	guest_forget_resets(guest, pkt);
-	if (pkt->dst_cid == VSW_CID_HOST)
-		begin(guest, pkt, NULL);
-	else
-		begin_to_sibling(guest, pkt);
 }
 
 /*
@@ -121,7 +119,8 @@ alloc_parts(struct flow *flow, unsigned int n_parts, struct parcel *parcel)
 	enum vsw_verb verb = flow->sibling != NULL ? VSW_MSG_PEER_DATA : VSW_MSG_WRITE;
 	struct guest *guest = flow->guest;
 
-	if (guest->n_loans_out > 0 && guest->n_loans_out + n_parts > guest->conf->max_loans) {
+	if (guest->n_loans_out > 0 &&
+	    guest->n_loans_out + n_parts > vsw_guest_word(&guest->conf->max_loans)) {
 		vsw_count(&guest->counters, VSW_CTR_LOAN_STALLS, 1);
 		return false;
 	}
@@ -156,6 +155,16 @@ may_be_held(const struct guest *guest)
 	       guest->n_descs_out <= guest->from_guest.conf.size / RING_FRACTION_HELD;
 }
 
+/* One packet in VSW_HIST_SAMPLE is timed. @return the time, or 0. */
+static uint64_t
+time_if_due(struct guest *guest)
+{
+	if (guest->n_untimed-- > 0)
+		return 0;
+	guest->n_untimed = VSW_HIST_SAMPLE - 1;
+	return rte_rdtsc();
+}
+
 static void
 send_first(struct parcel *parcel)
 {
@@ -166,11 +175,9 @@ send_first(struct parcel *parcel)
 	parcel->first = msg->next;
 	guest->n_loans_out++;
 	guest->n_descs_out += msg->n_descs;
-	if (flow->sibling != NULL) {
-		flow->n_loans_out++;
-		if (!may_be_held(guest))
-			msg->flags = VSW_MSG_F_NO_HOLD;
-	}
+	flow->n_loans_out++;
+	if (flow->sibling != NULL && !may_be_held(guest))
+		msg->flags = VSW_MSG_F_NO_HOLD;
 	far_address(flow, msg);
 	vsw_msg_send(flow->far_loop, msg);
 }
@@ -205,6 +212,7 @@ static void
 parcel_add(struct parcel *parcel, const struct vsw_chain *chain)
 {
 	struct flow *flow = parcel->flow;
+	uint64_t since = time_if_due(flow->guest);
 
 	if (flow->sibling != NULL) {
 		flow->far_bytes += chain->len;
@@ -222,6 +230,15 @@ parcel_add(struct parcel *parcel, const struct vsw_chain *chain)
 	}
 	parcel->first->chain[parcel->first->n_chains++].head = chain->head;
 	parcel->first->n_descs++; /* the header may have one of its own */
+	if (since != 0)
+		parcel->first->since = since;
+}
+
+static void
+note_stall(struct flow *flow)
+{
+	vsw_count(&flow->guest->counters, VSW_CTR_CREDIT_STALLS_FROM_GUEST, 1);
+	flow->from_guest_stalls++;
 }
 
 static bool
@@ -242,7 +259,10 @@ take_payload(struct parcel *parcel, struct flow *flow, const struct vsw_pkt *pkt
 	poll_tap(guest, pkt, NULL, chain->segs, chain->n_segs);
 	actions = vsw_conn_input(&flow->conn, pkt);
 	if (actions & VSW_CONN_ACT_DELIVER) {
+		flow->from_guest_packets++;
 		flow->from_guest_bytes += pkt->len;
+		if (vsw_conn_is_used_up(&flow->conn))
+			note_stall(flow);
 		parcel_add(parcel, chain);
 	} else {
 		free_empty(guest, parcel);
@@ -264,6 +284,7 @@ take_known(struct flow *flow, const struct vsw_pkt *pkt)
 {
 	uint32_t actions = vsw_conn_input(&flow->conn, pkt);
 
+	flow->from_guest_packets++;
 	if (flow->sibling != NULL && (flow->conn.guest_shut & VSW_SHUTDOWN_RCV))
 		actions |= sibling_discard(flow);
 	flow_act(flow, actions);
@@ -381,10 +402,9 @@ from_guest_on_wrote(void *ctx, struct vsw_msg *msg)
 	guest_free(guest, msg);
 	if (flow == NULL)
 		return;
-	if (flow->sibling != NULL) {
-		flow->n_loans_out--;
+	flow->n_loans_out--;
+	if (flow->sibling != NULL)
 		sibling_account(flow, len);
-	} else if (len > 0) {
+	else if (len > 0)
 		flow_event(flow, VSW_CONN_EV_FAR_TOOK, len);
-	}
 }

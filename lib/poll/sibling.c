@@ -25,6 +25,7 @@
 #include <rte_cycles.h>
 #include <rte_lcore.h>
 
+#include "vsw_clock.h"
 #include "vsw_iov.h"
 #include "poll_guest.h"
 
@@ -73,8 +74,10 @@ spill_all(struct flow *flow)
 
 		vsw_count(&flow->guest->counters, VSW_CTR_SPILLED_BYTES,
 			  flow->backlog.spill.len - before);
-		if (msg == NULL) /* no memory: the stream cannot be kept whole */
+		if (msg == NULL) { /* no memory: the stream cannot be kept whole */
+			vsw_count(&flow->guest->counters, VSW_CTR_RESET_NO_MEMORY, 1);
 			return vsw_conn_event(&flow->conn, VSW_CONN_EV_ABORT, 0);
+		}
 		return_loans(flow, msg, 0);
 	}
 	return 0;
@@ -129,6 +132,7 @@ fill_buffer(struct flow *flow, struct vsw_chain *chain, struct vsw_iov_cursor *s
 	poll_tap(guest, &pkt, raw, chain->segs + first, chain->n_segs - first);
 	vsw_virtq_push(&guest->to_guest, chain->head, (uint32_t)sizeof(raw) + part);
 	vsw_count(&guest->counters, VSW_CTR_TO_GUEST_PACKETS, 1);
+	flow->to_guest_packets++;
 	return part;
 }
 
@@ -152,6 +156,7 @@ sibling_deliver(struct vsw_poll *poll, struct flow *flow)
 	struct vsw_iov_cursor src = {.iov = iov};
 	size_t len = vsw_iov_len(iov, n_segs);
 	uint32_t left, done = 0;
+	uint64_t since;
 
 	len = len < window.bytes ? len : window.bytes;
 	left = len < QUANTUM ? (uint32_t)len : QUANTUM;
@@ -178,6 +183,9 @@ sibling_deliver(struct vsw_poll *poll, struct flow *flow)
 	vsw_count(&guest->counters, VSW_CTR_TO_GUEST_BYTES, done);
 	flow->to_guest_bytes += done;
 	take(flow, done);
+	since = vsw_backlog_timed(&flow->backlog);
+	if (since != 0)
+		vsw_hist_add(&guest->hists.of[VSW_HIST_WAIT_FROM_SIBLING], vsw_us_since(since));
 	if (vsw_backlog_is_empty(&flow->backlog))
 		flow_act(flow, reach_end(flow));
 	else if (flow->far_is_done)
@@ -193,7 +201,7 @@ why_not(const struct vsw_poll *poll, const struct guest *guest, const struct vsw
 
 	if (guest == NULL || guest_is_gone(guest))
 		return VSW_CTR_REFUSED_NOT_READY;
-	if (guest->n_flows >= guest->conf->max_conns)
+	if (guest->n_flows >= vsw_guest_word(&guest->conf->max_conns))
 		return VSW_CTR_REFUSED_LIMIT;
 	/* Its lcore may not have heard of new routes yet. */
 	if (vsw_routes_find(poll->routes, guest->conf, msg->peer->cid, &asker) != VSW_ROUTE_OK ||
@@ -233,7 +241,7 @@ sibling_on_connect(void *ctx, struct vsw_msg *msg)
 	msg->result = -ECONNREFUSED;
 	if (refused >= 0) {
 		if (guest != NULL)
-			vsw_count(&guest->counters, refused, 1);
+			guest_turn_away(guest, refused, msg->port, msg->peer->cid);
 	} else if (free_pair(guest, msg)) {
 		flow_from_sibling(guest, msg);
 	}
@@ -396,7 +404,7 @@ sibling_run_due(struct guest *guest)
 	if (!guest->stuck_is_due)
 		return;
 	guest->stuck_is_due = false;
-	if (guest->far_bytes + guest->stalled_len <= guest->conf->spill_budget)
+	if (guest->far_bytes + guest->stalled_len <= vsw_guest_word(&guest->conf->spill_budget))
 		return; /* the guest goes on: nobody is in its way */
 	for (flow = TAILQ_FIRST(&guest->flows); flow != NULL; flow = next) {
 		bool is_stuck = flow->far_taken < flow->far_bytes / STUCK_FRACTION ||
@@ -414,7 +422,7 @@ sibling_budget_is_used_up(struct guest *guest, uint32_t len)
 {
 	struct flow *flow;
 
-	if (guest->far_bytes + len <= guest->conf->spill_budget)
+	if (guest->far_bytes + len <= vsw_guest_word(&guest->conf->spill_budget))
 		return false;
 	guest->stalled_len = len;
 	if (!rte_timer_pending(&guest->stuck) && !guest->stuck_is_due) {
@@ -442,7 +450,8 @@ sibling_recall(struct flow *flow)
 {
 	struct vsw_msg *msg;
 
-	if (flow->n_loans_out == 0 || flow->is_recalled || flow->link != LINK_OPEN)
+	if (flow->sibling == NULL || flow->n_loans_out == 0 || flow->is_recalled ||
+	    flow->link != LINK_OPEN)
 		return;
 	msg = guest_alloc(flow->guest, VSW_MSG_PEER_RECALL);
 	if (msg == NULL)
@@ -460,10 +469,14 @@ is_allowed(const struct vsw_poll *poll, const struct flow *flow)
 {
 	const struct vsw_guest_conf *to;
 
-	/* A guest that was replaced by another with its CID is gone, too. */
-	return vsw_routes_find(poll->routes, flow->guest->conf, flow->sibling->cid, &to) ==
-		       VSW_ROUTE_OK &&
-	       to == flow->sibling;
+	switch (vsw_routes_find(poll->routes, flow->guest->conf, flow->conn.far_cid, &to)) {
+	case VSW_ROUTE_HOST:
+		return flow->sibling == NULL;
+	case VSW_ROUTE_OK: /* a guest that was replaced by another with its CID is gone, too */
+		return flow->sibling == to;
+	default:
+		return false;
+	}
 }
 
 /* Connections that the routes do not allow end, and forget whom they were with: control frees
@@ -475,9 +488,10 @@ recheck(struct vsw_poll *poll, struct guest *guest)
 
 	for (flow = TAILQ_FIRST(&guest->flows); flow != NULL; flow = next) {
 		next = TAILQ_NEXT(flow, all_entry);
-		if (flow->sibling == NULL || is_allowed(poll, flow))
+		if (is_allowed(poll, flow))
 			continue;
-		flow->sibling = &nobody;
+		if (flow->sibling != NULL)
+			flow->sibling = &nobody;
 		if (flow->conn.state == VSW_CONN_CLOSED)
 			continue;
 		vsw_count(&guest->counters, VSW_CTR_RESET_ROUTES, 1);

@@ -116,7 +116,7 @@ class Daemon:
 
     def add(self, cid, **fields):
         answer = self.ask("POST", "/guests", self.vm(cid, **fields))
-        assert answer.status == 201, answer.text
+        assert answer.status == 201, answer.text + self.read_log()
         return answer.json
 
     def guests(self):
@@ -136,6 +136,13 @@ class Daemon:
         wait_for(lambda: self.ask("GET", f"/guests/{cid}").json["status"]["state"] == "running",
                  "the guest to run")
         return process
+
+    def join(self, path):
+        """@return a host's connection to a plain socket."""
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(WAIT)
+        sock.connect(path)
+        return sock
 
     def dial(self, cid, port=1000):
         """A host's connection to a guest's port. @return socket and the port that OK named."""

@@ -4,10 +4,10 @@
  * A vswd in a private folder, synthetic guests on it, and host applications beside it.
  *
  * Each test file is a table of cases that runs once per variant: the two shapes of a VMM
- * times one lcore or two, or what the file says. vswd lives for all cases of a variant, so
- * that what one case leaves behind fails the next: after each case the guests go, and vswd
- * must be alive, back at the number of descriptors it had before, and no guest may have
- * recorded a violation.
+ * times one lcore or two, and one with several bridges, or what the file says. vswd lives for all
+ * cases of a variant, so that what one case leaves behind fails the next: after each case the
+ * guests go, and vswd must be alive, back at the number of descriptors it had before, and no guest
+ * may have recorded a violation.
  *
  * Every wait has a deadline and keeps all guests going; a wait that fails says what it was
  * for and prints vswd's log. Descriptors made here are closed when the case ends.
@@ -46,6 +46,7 @@ struct variant {
 	const char *name;
 	enum vsw_guest_shape shape;
 	const char *const *eal_args; /* NULL-terminated */
+	const char *bridge_lcores;   /* of --bridge-lcores; NULL: without */
 	unsigned int n_vms;          /* 0: 2 */
 	/* Further items of --vm, as "lcore=1,groups=a+b", for each guest in turn; NULL: none. */
 	const char *const *vm_items;
@@ -102,8 +103,15 @@ pid_t env_pid(const struct env *e);
 const char *env_config_path(const struct env *e);
 /** Write it: guest i is in it when more[i] is not NULL, with these lines, as "lcore: 1\n". */
 void env_write_config(const struct env *e, const char *const *more);
+/**
+ * Have the file that is there applied (SIGHUP), calling @p step until it was.
+ * @return false: vswd found a mistake in it.
+ */
+bool env_reload(struct env *e, void (*step)(struct env *e, void *arg), void *arg);
 /** The end of vswd's log. */
 void env_log(const struct env *e, char *buf, size_t size);
+/** How often it says @p text. */
+unsigned int env_count_in_log(struct env *e, const char *text);
 const char *env_vhost_path(const struct env *e, unsigned int vm);
 const char *env_uds_path(const struct env *e, unsigned int vm);
 unsigned int env_n_fds(const struct env *e);
@@ -133,8 +141,9 @@ void pump_until(struct env *e, bool (*cond)(void *arg), void *arg, const char *w
 
 /* ---- host applications ---- */
 
-/** Connect to guest @p vm's uds-path. */
+/** Connect to guest @p vm's uds-path, or to another socket. */
 int host_connect(struct env *e, unsigned int vm);
+int host_connect_to(struct env *e, const char *path);
 
 /** Listen on uds-path_port. */
 int host_listen(struct env *e, unsigned int vm, uint32_t port, int backlog);

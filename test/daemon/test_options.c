@@ -338,10 +338,12 @@ test_every_other_mistake_ends_with_1_and_makes_no_socket(void **state)
 		{{"-l", "0", "--vm", GOOD}, "-l"},
 		{{"--vm", GOOD, "-l", "0"}, "l"},
 		{{"--no-such-eal-option", "--", "--vm", GOOD}, "no-such-eal-option"},
-		{{"-l", "100000", "--", "--vm", GOOD}, "EAL"},
+		{{"--no-such-eal-option", "--", "--vm", GOOD}, "vswd: EAL cannot start"},
+		{{"-l", "100000", "--", "--vm", GOOD}, "vswd: EAL cannot start"},
 		/* vhost-device-vsock's other forms */
 		{{"--guest-cid=3", "--socket=$/a"}, "uds-path: it is missing"},
 		{{"--guest-cid=2", "--socket=$/a", "--uds-path=$/b"}, "--guest-cid: 2 is wrong"},
+		{{"--guest_cid", "2", "--socket", "$/a"}, "--guest-cid: 2 is wrong"},
 		{{"--socket=$/a", "--socket=$/c", "--uds-path=$/b"}, "--socket: it is given twice"},
 		{{"--socket=$/a", "--uds-path=$/b", "--forward-cid=1"},
 		 "--forward-cid: this vswd does not forward to AF_VSOCK"},
@@ -356,6 +358,22 @@ test_every_other_mistake_ends_with_1_and_makes_no_socket(void **state)
 		{{"--check=$/no.yaml"}, "no.yaml: it cannot be read: No such file"},
 		{{"--max-guests=0", "--vm", GOOD},
 		 "--max-guests: 0 is wrong, it is a number from 1"},
+		{{"--check=$/no.yaml", "--config=$/no.yaml"}, "--config: it is given twice"},
+		{{"--bridge-lcores=", "--vm", GOOD}, "--bridge-lcores:  is wrong, it is a list"},
+		{{"--bridge-lcores=1,", "--vm", GOOD},
+		 "--bridge-lcores: 1, is wrong, it is a list"},
+		{{"--bridge-lcores=3-1", "--vm", GOOD},
+		 "3-1 is wrong, it is a list of lcores as in"},
+		{{"--bridge-lcores=(1)", "--vm", GOOD},
+		 "(1) is wrong, it is a list of lcores as in"},
+		{{"--bridge-lcores=1024", "--vm", GOOD}, "1024 is wrong, it is a list of lcores"},
+		{{"--bridge-lcores=0-2,1", "--vm", GOOD}, "each lcore may be there only once"},
+		{{"--bridge-lcores=1", "--vm", GOOD},
+		 "--bridge-lcores: lcore 1 is none of the EAL's (-l), which are 0\n"},
+		{{"--lcores=(1-3)@0", "--", "--bridge-lcores=0,1", "--vm", GOOD},
+		 "--bridge-lcores: lcore 0 is none of the EAL's (-l), which are 1-3\n"},
+		{{"--lcores=(0-3)@0", "--", "--bridge-lcores=2", "--vm", GOOD ",lcore=2"},
+		 "lcore: lcore 2 polls no guests; of the EAL's lcores (-l) these do: 1,3\n"},
 	};
 
 	for (size_t i = 0; i < VSW_ARRAY_SIZE(cases); i++) {
@@ -365,6 +383,9 @@ test_every_other_mistake_ends_with_1_and_makes_no_socket(void **state)
 		expect_exit(d, 1);
 		if (strstr(log_of(d), cases[i].says) == NULL)
 			fail_msg("case %zu does not speak of %s: %s", i, cases[i].says, log_of(d));
+		/* EAL has its say, but not its usage of a hundred lines. */
+		if (strlen(log_of(d)) > 1024)
+			fail_msg("case %zu is told at length: %s", i, log_of(d));
 		assert_int_equal(count_sockets(), 0);
 	}
 }
@@ -378,6 +399,7 @@ test_help_and_version(void **state)
 	} cases[] = {
 		{{"--help"}, {"Usage: vswd", "guest-cid", "--idle", "Examples:"}},
 		{{"-h"}, {"Usage: vswd", "uds-path", "EAL options", "tx-buffer-size"}},
+		{{"--help", "--"}, {"--file-prefix", "--no-huge"}},
 		{{"--", "--help"}, {"Usage: vswd", "socket=", "queue-size", "--vm"}},
 		{{"--vm", GOOD, "--help"}, {"Usage: vswd", "socket=", "queue-size", "--vm"}},
 		{{"--version"}, {"vswd "}},
@@ -417,6 +439,9 @@ test_every_form_of_the_command_line_comes_up(void **state)
 		{"--lcores=0@0,1@0", "--", "--vm", "socket=$/a,uds-path=$/b"},
 		{"--lcores", "3@0,1@0,2@0", "--main-lcore", "3", "--", "--vm",
 		 "socket=$/a,uds-path=$/b"},
+		{"--lcores", "(0-3)@0", "--", "--bridge-lcores=1-2", "--vm",
+		 "socket=$/a,uds-path=$/b"},
+		{"-l", "0", "--", "--vm", "socket=$/a,uds-path=$/b", "--bridge-lcores", "0"},
 		{"--no-huge", "-m", "64", "--", "--vm", "socket=$/a,uds-path=$/b"},
 		{"--file-prefix=mine", "--log-level=vsw.*:debug", "--no-telemetry", "--", "--vm",
 		 "socket=$/a,uds-path=$/b"},
@@ -517,6 +542,75 @@ test_a_file_is_checked(void **state)
 			assert_int_equal(count_sockets(), 0);
 		}
 	}
+}
+
+/* --check foresees the lcores that EAL will have; --config finds them. Both say the same. */
+static void
+test_lcores_of_a_file_are_checked(void **state)
+{
+	static const struct {
+		const char *eal, *more, *lcore;
+		const char *says; /* NULL: all is well */
+	} cases[] = {
+		{"[-l, 0]", "", "0", NULL},
+		{"[-l, 0]", "", "1",
+		 "lcore 1 polls no guests; of the EAL's lcores (-l) these do: 0"},
+		{"[--lcores, '(0-2,5)@0']", "", "5", NULL},
+		{"[--lcores, '(0-2,5)@0']", "", "4", "these do: 1-2,5\n"},
+		{"['--lcores=0@0,(2-3)@0']", "", "3", NULL},
+		{"['--lcores=0@0,(2-3)@0']", "", "1", "these do: 2-3\n"},
+		{"[-c, 0x1]", "", "1", "these do: 0\n"},
+		{"['--lcores=(1-3)@0', --main-lcore=2]", "", "2", "these do: 1,3\n"},
+		{"['--lcores=(1-3)@0', --main-lcore, '2']", "", "1", NULL},
+		{"['--lcores=(0-3)@0']", "bridge_lcores: 2-3\n", "1", NULL},
+		{"['--lcores=(0-3)@0']", "bridge_lcores: 2-3\n", "3", "these do: 1\n"},
+		{"['--lcores=(0-3)@0']", "bridge-lcores: 1-3\n", "3", NULL},
+		{"['--lcores=(0-3)@0']", "bridge_lcores: 2,4\n", "1",
+		 "vsw.yaml:2:16: bridge_lcores: lcore 4 is none of the EAL's (-l), which are "
+		 "0-3\n"},
+		{"['--lcores=(0-3)@0']", "bridge_lcores: 2,2\n", "1",
+		 "vsw.yaml:2:16: bridge_lcores: 2,2 is wrong, each lcore may be there only once\n"},
+		{"['--lcores=(0-3)@0']", "bridge_lcores: [2]\n", "1",
+		 "vsw.yaml:2:16: bridge_lcores: it is a value, not a list\n"},
+		{"[]", "", "0", NULL},
+		{"[]", "", "1", "vsw.yaml:5:10: lcore: lcore 1 polls no guests"},
+	};
+	struct daemon *d = &daemons[0];
+	char text[512];
+
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(cases); i++) {
+		snprintf(text, sizeof(text),
+			 "eal: %s\n%svms:\n- socket: $/a\n  uds_path: $/b\n  lcore: %s\n",
+			 cases[i].eal, cases[i].more, cases[i].lcore);
+		write_file("$/vsw.yaml", text);
+		SPAWN(d, "--check", "$/vsw.yaml");
+		expect_exit(d, cases[i].says != NULL);
+		if (strstr(log_of(d), cases[i].says != NULL ? cases[i].says : "no mistakes") ==
+		    NULL)
+			fail_msg("case %zu: --check: %s", i, log_of(d));
+		SPAWN(d, "--config", "$/vsw.yaml");
+		if (cases[i].says == NULL) {
+			expect_ready(d);
+			end(d);
+			continue;
+		}
+		expect_exit(d, 1);
+		if (strstr(log_of(d), cases[i].says) == NULL)
+			fail_msg("case %zu: --config: %s", i, log_of(d));
+	}
+
+	/* The command line's count, too. */
+	write_file("$/vsw.yaml", "bridge_lcores: 7\nvms:\n- socket: $/a\n  uds_path: $/b\n"
+				 "  lcore: 3\n");
+	SPAWN(d, "--lcores=(0-3)@0", "--", "--bridge-lcores=2", "--check", "$/vsw.yaml");
+	expect_exit(d, 0);
+	SPAWN(d, "--lcores=(0-3)@0", "--", "--check", "$/vsw.yaml", "--bridge-lcores=3");
+	expect_exit(d, 1);
+	assert_non_null(strstr(log_of(d), "these do: 1-2\n"));
+	SPAWN(d, "--lcores=(0-3)@0", "--", "--check", "$/vsw.yaml");
+	expect_exit(d, 1);
+	assert_non_null(strstr(log_of(d), "vsw.yaml:1:16: bridge_lcores: lcore 7 is none"));
+	assert_int_equal(count_sockets(), 0);
 }
 
 static void
@@ -907,6 +1001,45 @@ test_a_host_that_never_reads_is_given_up_and_a_second_signal_does_not_wait(void 
 	}
 }
 
+/* The second signal comes when hosts see their ends: then the guest's rings are about to be
+ * stopped, which takes its poll lcore. */
+static void
+test_a_second_signal_while_guests_leave(void **state)
+{
+	static const char *const layouts[][2] = {
+		{"--lcores=0@0", "--bridge-lcores=0"},
+		{"--lcores=(0-1)@0", "--bridge-lcores=0"},
+		{"--lcores=(0-2)@0", "--bridge-lcores=2"},
+	};
+
+	for (unsigned int i = 0; i < 12; i++) {
+		struct vsw_guest_sock *s;
+		struct pollfd pfd = {.events = POLLIN};
+		uint64_t deadline;
+		int host;
+
+		SPAWN(&daemons[0], layouts[i % 3][0], "--", layouts[i % 3][1], "--vm",
+		      "guest-cid=3,socket=$/a,uds-path=$/b");
+		expect_ready(&daemons[0]);
+		boot("$/a", 128);
+		s = connect_52("$/b", &host);
+		assert_non_null(s);
+		kill(daemons[0].pid, SIGTERM);
+		deadline = vsw_guest_now_ms() + WAIT_MS;
+		for (pfd.fd = host; poll(&pfd, 1, 0) == 0;) {
+			vsw_guest_poll(guest, 0);
+			if (vsw_guest_now_ms() >= deadline)
+				fail_msg("waited 10 s for the host's end");
+		}
+		kill(daemons[0].pid, SIGINT);
+		expect_exit(&daemons[0], 0);
+		assert_int_equal(count_sockets(), 0);
+		close(host);
+		vsw_guest_destroy(guest);
+		guest = NULL;
+	}
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -920,6 +1053,7 @@ main(void)
 		TEST(test_a_guest_may_be_options_of_their_own),
 		TEST(test_guests_may_be_in_a_file),
 		TEST(test_a_file_is_checked),
+		TEST(test_lcores_of_a_file_are_checked),
 		TEST(test_hangup_without_a_file_changes_nothing),
 		TEST(test_keys_do_what_they_say),
 		TEST(test_the_highest_cid_and_the_longest_paths),
@@ -932,6 +1066,7 @@ main(void)
 		TEST(test_a_guest_is_told_before_vswd_goes),
 		TEST(test_a_slow_host_gets_everything_while_vswd_goes),
 		TEST(test_a_host_that_never_reads_is_given_up_and_a_second_signal_does_not_wait),
+		TEST(test_a_second_signal_while_guests_leave),
 	};
 	const char *only_case = getenv("VSW_TEST_CASE");
 	char filter[256];
