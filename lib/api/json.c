@@ -490,13 +490,14 @@ json_t *
 json_of_conn(const struct vsw_conn_info *conn)
 {
 	return json_pack(
-		"{s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I,"
+		"{s:I, s:I, s:I, s:I, s:I, s:b, s:s, s:s, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I,"
 		" s:I, s:I, s:I, s:b, s:b}",
 		"id", (json_int_t)conn->id,                                 /**/
 		"guest_cid", (json_int_t)conn->guest_cid,                   /**/
 		"guest_port", (json_int_t)conn->guest_port,                 /**/
 		"far_cid", (json_int_t)conn->far_cid,                       /**/
 		"far_port", (json_int_t)conn->far_port,                     /**/
+		"far_is_host", conn->far_is_host,                           /**/
 		"opened_by", conn->from_guest ? "guest" : "far",            /**/
 		"state", conn->state,                                       /**/
 		"age_s", (double)conn->age_ms / 1000,                       /**/

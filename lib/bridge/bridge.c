@@ -302,12 +302,9 @@ static void
 on_accept(void *ctx, struct vsw_msg *msg)
 {
 	struct vsw_stream *stream = msg->stream;
-	char ok[sizeof("OK 4294967295\n")];
-	int len = snprintf(ok, sizeof(ok), "OK %u\n", msg->port);
 
-	/* A host that is gone already may still have sent something: it goes to the guest. */
 	if (!stream->is_plain)
-		(void)!send(stream->watch.fd, ok, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
+		vsw_stream_greet(stream, msg->port);
 	vsw_hist_add(&stream->account->hists.of[VSW_HIST_CONNECT_FROM_HOST],
 		     vsw_us_since(stream->asked));
 	stream->conn = msg->conn;

@@ -23,7 +23,13 @@
  * Output. The socket is written until it says EAGAIN, never less: only then an edge for its
  * room is certain, and only then a host that shut its read side in the middle is noticed.
  *
- * Guest memory that its VMM has cut off is EFAULT here, not SIGBUS: the guest is given up.
+ * OK. Clients of firecracker-go-sdk and Kata read it by a buffered reader, which they throw away
+ * with all that came along. So payload waits until OK was read: then SIOCOUTQ is 0, and the
+ * kernel raises an edge for output when it frees the piece. A reader that has shut its read side
+ * or gone is told by the write that fails; also one of nothing does.
+ *
+ * Guest memory that its VMM has cut off is EFAULT in the calls, and SIGBUS, which lib/base/guard.c
+ * handles, where small pieces are packed: the guest is given up.
  *
  * Descriptors that a host application sends along (SCM_RIGHTS) are closed by the kernel,
  * because nobody here offers a control buffer.
@@ -32,6 +38,8 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <linux/sockios.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -56,6 +64,30 @@ send_iov(int fd, struct iovec *iov, unsigned int n)
 		len = sendmsg(fd, &hdr, MSG_NOSIGNAL | MSG_DONTWAIT);
 	} while (len < 0 && errno == EINTR);
 	return len;
+}
+
+void
+vsw_stream_greet(struct vsw_stream *stream, uint32_t port)
+{
+	char ok[sizeof("OK 4294967295\n")];
+	int len = snprintf(ok, sizeof(ok), "OK %u\n", port);
+
+	/* A host that is gone already may still have sent something: it goes to the guest. */
+	stream->awaits_greeting =
+		send(stream->watch.fd, ok, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT) == len;
+}
+
+/* Has the host read OK, if it was told? */
+static bool
+is_greeted(struct vsw_stream *stream)
+{
+	int unread = 0;
+
+	if (stream->awaits_greeting)
+		stream->awaits_greeting =
+			ioctl(stream->watch.fd, SIOCOUTQ, &unread) == 0 && unread > 0 &&
+			send(stream->watch.fd, "", 0, MSG_NOSIGNAL | MSG_DONTWAIT) == 0;
+	return !stream->awaits_greeting;
 }
 
 void
@@ -228,7 +260,7 @@ vsw_stream_write(struct vsw_stream *stream, bool force_spill)
 	}
 	if (stream->is_dead)
 		die(stream, EPIPE);
-	else if (!write_backlog(stream))
+	else if (!vsw_stream_is_flushed(stream) && (!is_greeted(stream) || !write_backlog(stream)))
 		spill_loans(stream, force_spill);
 	if (stream->shut_send && vsw_stream_is_flushed(stream)) {
 		stream->shut_send = false;

@@ -45,6 +45,7 @@ struct vsw_stream {
 	bool told_hangup;
 	bool read_hangup;             /* an end of file is in the socket, or on its way */
 	bool was_refused;             /* CLOSE came before ACCEPT */
+	bool awaits_greeting;         /* OK was said and is not read: payload waits */
 	bool is_plain;                /* no OK is said */
 	bool is_datagram;             /* the socket is one of datagrams */
 	bool is_waiting;              /* ... and has no room for the one that is complete */
@@ -73,6 +74,8 @@ bool vsw_stream_is_flushed(const struct vsw_stream *stream);
 /* Send the NOTICE that is due, if there is a message for it. @return true when none is due
  * any more. */
 bool vsw_stream_notify(struct vsw_stream *stream);
+/* Say OK: before all payload, and alone. */
+void vsw_stream_greet(struct vsw_stream *stream, uint32_t port);
 /* Note what happened to the socket. */
 void vsw_stream_event(struct vsw_stream *stream, uint32_t events);
 /* Give finished loans, joined by `next`, back to the poll role. */

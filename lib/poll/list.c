@@ -28,6 +28,7 @@ describe(const struct flow *flow, struct vsw_conn_info *info)
 		.guest_port = conn->guest_port,
 		.far_cid = conn->far_cid,
 		.far_port = conn->far_port,
+		.far_is_host = flow->sibling == NULL,
 		.from_guest = conn->side == VSW_SIDE_INI,
 		.state = vsw_conn_state_str(conn->state),
 		.age_ms = (uint32_t)((rte_rdtsc() - flow->born) / (rte_get_tsc_hz() / 1000)),

@@ -4,11 +4,13 @@
 exit statuses."""
 
 import json
+import re
+import socket
 import subprocess
 import threading
 import unittest
 
-from daemon import Daemon, VSW, WAIT, end
+from daemon import Daemon, VSW, VSW_GUEST, WAIT, end
 
 CONFIG = """\
 vms:
@@ -139,6 +141,21 @@ class Client(unittest.TestCase):
             host.stdout.close()
         finally:
             end(guest)
+
+    def test_the_host_is_called_so_whatever_its_cid(self):
+        self.vsw("guest", "change", "web", "host-cids=99")
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.settimeout(WAIT)
+            listener.bind(f"{self.d.folder}/w.vsock_52")
+            listener.listen()
+            guest = subprocess.Popen([VSW_GUEST, "connect", f"--guest={self.d.folder}/vm3.vhost", "99:52"],
+                                     stdin=subprocess.PIPE)
+            with listener.accept()[0]:
+                conn, = self.json("conn", "list")["connections"]
+                self.assertEqual((99, True), (conn["far_cid"], conn["far_is_host"]))
+                self.assertIn(" -> host:52 ", re.sub(" +", " ", self.vsw("conn", "list").stdout))
+            guest.stdin.close()
+            guest.wait(WAIT)
 
     def test_all_pages_are_listed(self):
         guest = self.d.serve(4)

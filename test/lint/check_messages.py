@@ -29,7 +29,10 @@ PLACES = (
     ("lib/conf/conf_check.c", rf"snprintf\(\s*why, VSW_WHY_SIZE,\s*({STRING})"),
     ("lib/control/layout.c", rf"snprintf\(\s*why, \w+,\s*({STRING})"),
     ("app/vsw/*.c", rf"\bcomplain\(args, \w+,\s*({STRING})"),
-    ("app/vsw/connect.c", rf"snprintf\(\s*why, why_size,\s*({STRING})"),
+    ("app/vsw/*.c", rf"snprintf\(\s*why, WHY_SIZE,\s*({STRING})"),
+    ("app/vsw/*.c", rf"\bfail\(dial, \w+,\s*({STRING})"),
+    ("app/vsw/*.c", rf"\bcomplain\([^,()]+->args, (?!0)\w+,\s*({STRING})"),
+    ("app/vsw/*.c", rf"\brelay_complain\([^,]+,\s*({STRING})"),
     ("lib/vhost/vhost.c", rf"\bgate_hang_up\([^,]+,\s*({STRING})"),
 )
 # System calls that do not fail, and memory that is not there: the words say all.

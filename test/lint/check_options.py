@@ -73,7 +73,7 @@ def check(program, *command):
 
 
 def commands(program):
-    return re.findall(r"^  (\w+(?: \w+)?)  ", run(program, "--help"), re.MULTILINE)
+    return re.findall(r"^  ([\w-]+(?: \w+)?)  ", run(program, "--help"), re.MULTILINE)
 
 
 def keys():

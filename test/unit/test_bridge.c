@@ -543,6 +543,45 @@ test_a_host_that_is_gone_at_ok_has_still_sent_its_data(void **state)
 	vsw_msg_free(expect(VSW_MSG_CLOSED));
 }
 
+/* A reader that takes as much as there is, and throws away what is behind OK, loses nothing. */
+static void
+test_payload_waits_until_ok_was_read(void **state)
+{
+	int host;
+	void *stream = adopt(SOCK_STREAM, &host);
+	char buf[64];
+
+	tell(VSW_MSG_ACCEPT, stream, 0);
+	lend(stream, 0, 1000, 1);
+	tell(VSW_MSG_SHUTDOWN, stream, VSW_MSG_F_SHUT_SEND);
+	turns(20);
+	assert_int_equal(recv(host, buf, 3, 0), 3);
+	assert_int_equal(recv(host, buf, sizeof(buf), MSG_PEEK), 5);
+	turns(20);
+	assert_int_equal(recv(host, buf, sizeof(buf), 0), 5);
+	assert_memory_equal(buf, "1025\n", 5);
+	host_reads(host, 0, 1000);
+	host_reads_eof(host);
+	WAIT_UNTIL(t.n_wrote == 1, turn(), "the loan");
+	take_notices();
+	close_stream(stream, host);
+}
+
+/* It cannot read OK any more, and does not hold up what would be behind it. */
+static void
+test_who_will_not_read_ok_is_missed(void **state)
+{
+	int host;
+	void *stream = adopt(SOCK_STREAM, &host);
+
+	tell(VSW_MSG_ACCEPT, stream, 0);
+	lend(stream, 0, 1000, 1);
+	turns(20);
+	shutdown(host, SHUT_RD);
+	expect_notice(VSW_MSG_F_HANGUP);
+	close_stream(stream, host);
+}
+
 /*
  * Writing.
  */
@@ -1340,6 +1379,8 @@ main(void)
 		TEST(test_nothing_is_said_before_accept_and_all_of_it_after),
 		TEST(test_a_refused_host_reads_an_end_and_no_byte),
 		TEST(test_a_host_that_is_gone_at_ok_has_still_sent_its_data),
+		TEST(test_payload_waits_until_ok_was_read),
+		TEST(test_who_will_not_read_ok_is_missed),
 		TEST(test_loans_of_a_burst_are_one_write),
 		TEST(test_more_pieces_than_one_call_takes_are_two_writes),
 		TEST(test_what_the_socket_does_not_take_is_spilled_at_once),
