@@ -49,7 +49,7 @@ struct vsw_guest_spec {
 	uint32_t max_connections;
 	uint32_t max_handshakes; /**< hosts that have not finished their line */
 	uint32_t spill_bytes;
-	uint32_t max_loans; /**< buffers of the guest that a slow host may hold */
+	uint32_t max_loans; /**< loans of its buffers that slow hosts may hold */
 	bool hairpin;
 	int32_t lcore; /**< -1: the one with the fewest guests */
 
