@@ -45,8 +45,8 @@ enum vsw_role {
  * the other and only handed back.
  */
 #define VSW_MSG_TABLE(X)                                                                           \
-	/* A guest asks for host port `port`: connect to <uds_path>_<port>. conn, guest, port.     \
-	 * Reply OPENED. */                                                                        \
+	/* A guest asks for host port `port`: connect to <uds_path>_<port>, or AF_VSOCK. conn,     \
+	 * guest, port. Reply OPENED. */                                                           \
 	X(CONNECT, BRIDGE, "connect")                                                              \
 	/* result 0: `stream` is open; or -errno and there is no stream. */                        \
 	X(OPENED, POLL, "opened")                                                                  \
