@@ -10,7 +10,8 @@ packages="
 	libmicrohttpd-dev libseccomp-dev libsystemd-dev libyaml-dev meson ninja-build
 	pkg-config scdoc
 	bash-completion busybox-static cpio curl kmod linux-image-cloud-amd64 linux-source-6.1 make
-	ncat python3-pytest qemu-system-x86 socat tshark user-mode-linux valgrind
+	babeltrace2 ncat python3-prometheus-client python3-pytest qemu-system-x86 socat tshark
+	user-mode-linux valgrind
 "
 
 missing=

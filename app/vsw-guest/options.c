@@ -15,6 +15,7 @@
 
 #include "commands.h"
 #include "vsw_base.h"
+#include "vsw_number.h"
 #include "vsw_packet.h"
 
 enum {
@@ -148,13 +149,15 @@ parse_word(int *value, const char *what, const char *arg, const struct word *wor
 static bool
 parse_number(long long *value, const char *what, const char *arg, long long min, long long max)
 {
-	const char *wrong;
+	uint64_t number;
+	bool is_right = vsw_number_read(arg, (uint64_t)min, (uint64_t)max, &number);
 
-	*value = strtonum(arg, min, max, &wrong);
-	if (wrong != NULL)
+	if (is_right)
+		*value = (long long)number;
+	else
 		fprintf(stderr, "vsw-guest: %s %s: it is a number from %lld to %lld.\n", what, arg,
 			min, max);
-	return wrong == NULL;
+	return is_right;
 }
 
 static bool

@@ -21,10 +21,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <bsd/stdlib.h>
 #include <bsd/string.h>
 
 #include "commands.h"
+#include "vsw_number.h"
 #include "vsw_version.h"
 
 #define RETRY_MS 50
@@ -204,7 +204,6 @@ static const char *
 parse_target(struct target *target, const char *where, const char *port)
 {
 	const char *run_dir = getenv("VSW_RUN_DIR");
-	const char *wrong;
 	int len;
 
 	if (where[0] != '\0' && where[strspn(where, "0123456789")] == '\0')
@@ -215,8 +214,9 @@ parse_target(struct target *target, const char *where, const char *port)
 	if (len >= (int)sizeof(target->path))
 		return "the path is longer than 107 characters";
 	ask_for_path(target, where);
-	target->port = (uint32_t)strtonum(port, 0, UINT32_MAX, &wrong);
-	return wrong != NULL ? "the port is a number from 0 to 4294967295" : NULL;
+	return vsw_number_read_u32(port, 0, UINT32_MAX, &target->port)
+		       ? NULL
+		       : "the port is a number from 0 to 4294967295";
 }
 
 int
@@ -229,6 +229,7 @@ cmd_connect(int argc, char **argv)
 	};
 	struct target target;
 	int64_t deadline = 0;
+	uint32_t seconds;
 	const char *wrong = NULL;
 	char why[256];
 	int c, fd;
@@ -240,19 +241,23 @@ cmd_connect(int argc, char **argv)
 			return EXIT_SUCCESS;
 		case 'w':
 			deadline = INT64_MAX;
-			if (optarg != NULL)
-				deadline = now_ms() + 1000 * strtonum(optarg, 0, 1 << 30, &wrong);
+			if (optarg == NULL)
+				break;
+			if (vsw_number_read_u32(optarg, 0, 1 << 30, &seconds))
+				deadline = now_ms() + 1000 * (int64_t)seconds;
+			else
+				wrong = "--wait takes a number of seconds, as in --wait=30";
 			break;
 		default:
 			fputs("Try vsw connect --help.\n", stderr);
 			return EXIT_USAGE;
 		}
 	}
-	if (wrong != NULL)
-		wrong = "--wait takes a number of seconds";
-	else if (argc - optind != 2)
+	if (wrong == NULL && deadline == INT64_MAX && argc - optind == 3)
+		wrong = "the seconds of --wait stand behind a =, as in --wait=30";
+	if (wrong == NULL && argc - optind != 2)
 		wrong = "it takes a PATH, CID or NAME, and a PORT";
-	else
+	if (wrong == NULL)
 		wrong = parse_target(&target, argv[optind], argv[optind + 1]);
 	if (wrong != NULL) {
 		fprintf(stderr, "vsw connect: %s\n", wrong);

@@ -18,6 +18,7 @@
 #include "http.h"
 #include "table.h"
 #include "vsw_base.h"
+#include "vsw_number.h"
 
 const char *
 text_at(const json_t *object, const char *key)
@@ -110,8 +111,18 @@ print_value(const json_t *guest, const char *key, const json_t *value)
 		printf("%-20s %s\n", key, json_is_true(value) ? "on" : "off");
 	else if (json_is_integer(value))
 		printf("%-20s %lld\n", key, (long long)json_integer_value(value));
-	else if (json_is_object(value))
+	else if (strcmp(key, "limits") == 0)
 		print_limits(value);
+}
+
+static void
+print_time(const char *key, const json_t *hist)
+{
+	char p50[HUMAN_SIZE], p99[HUMAN_SIZE], max[HUMAN_SIZE];
+
+	printf("%-20s %lld, half within %s, 99%% within %s, all within %s\n", key,
+	       number_at(hist, "count"), duration(number_at(hist, "p50_us"), p50),
+	       duration(number_at(hist, "p99_us"), p99), duration(number_at(hist, "max_us"), max));
 }
 
 static void
@@ -127,6 +138,11 @@ print_guest(json_t *guest)
 	{
 		if (json_integer_value(value) != 0)
 			print_value(guest, key, value);
+	}
+	json_object_foreach(json_object_get(guest, "histograms"), key, value)
+	{
+		if (number_at(value, "count") != 0)
+			print_time(key, value);
 	}
 }
 
@@ -182,11 +198,12 @@ value_of(const char *key, const char *value)
 	static const char *const booleans[] = {"hairpin", "client"};
 	static const char *const paths[] = {"socket", "uds_path"};
 	char path[PATH_MAX], cwd[PATH_MAX];
+	uint32_t number;
 
 	for (size_t i = 0; i < VSW_ARRAY_SIZE(numbers); i++) {
-		if (strcmp(key, numbers[i]) == 0 && value[0] != '\0' && strlen(value) < 16 &&
-		    value[strspn(value, "0123456789")] == '\0')
-			return json_integer(strtoll(value, NULL, 10));
+		if (strcmp(key, numbers[i]) == 0 &&
+		    vsw_number_read_u32(value, 0, UINT32_MAX, &number))
+			return json_integer(number);
 	}
 	for (size_t i = 0; i < VSW_ARRAY_SIZE(booleans); i++) {
 		if (strcmp(key, booleans[i]) != 0)

@@ -11,10 +11,9 @@
 #include <string.h>
 #include <sys/un.h>
 
-#include <bsd/stdlib.h>
-
 #include "commands.h"
 #include "vsw_base.h"
+#include "vsw_number.h"
 #include "vsw_version.h"
 
 #define ANY 1000000
@@ -28,7 +27,7 @@ static const struct command commands[] = {
 	{"guest del", "s", 1, ANY, "GUEST...", "remove guests", cmd_guest_del},
 	{"conn list", "sjgp", 0, 0, "", "list connections", cmd_conn_list},
 	{"conn close", "s", 1, ANY, "ID...", "reset connections", cmd_conn_close},
-	{"stats", "sja", 0, 1, "[GUEST]", "print counters", cmd_stats},
+	{"stats", "sja", 0, 1, "[GUEST]", "print counters and times", cmd_stats},
 	{"top", "sdn", 0, 0, "", "watch guests and lcores", cmd_top},
 	{"capture", "sgpwl", 0, 0, "", "write packets to a pcap file", cmd_capture},
 	{"config show", "sj", 0, 0, "", "print the guests as a configuration file",
@@ -50,7 +49,7 @@ static const struct {
 } options[] = {
 	{'s', "api", "PATH", "vswd's API socket (default: $VSW_API, or " RUN_DIR "/vsw.api)"},
 	{'j', "json", NULL, "print JSON, for programs"},
-	{'a', "all", NULL, "also counters that are 0"},
+	{'a', "all", NULL, "also what is 0"},
 	{'g', "guest", "GUEST", "only of this guest"},
 	{'p', "port", "PORT", "only with this port at either end"},
 	{'d', "delay", "SECONDS", "between two looks (default 2)"},
@@ -117,15 +116,6 @@ print_command_help(const struct command *command)
  * The command line.
  */
 
-static const char *
-take_number(const char *text, long long max, uint32_t *number)
-{
-	const char *wrong;
-
-	*number = (uint32_t)strtonum(text, 0, max, &wrong);
-	return wrong;
-}
-
 /* @return false: it was not right; said so. */
 static bool
 take_option(struct args *args, int letter, const char *value)
@@ -148,7 +138,8 @@ take_option(struct args *args, int letter, const char *value)
 		break;
 	case 'p':
 		args->has_port = true;
-		wrong = take_number(value, UINT32_MAX, &args->port);
+		if (!vsw_number_read_u32(value, 0, UINT32_MAX, &args->port))
+			wrong = "it is a number from 0 to 4294967295";
 		break;
 	case 'd':
 		args->delay = strtod(value, &end);
@@ -156,7 +147,8 @@ take_option(struct args *args, int letter, const char *value)
 			wrong = "it is a number from 0.1 to 3600";
 		break;
 	case 'n':
-		wrong = take_number(value, UINT32_MAX, &args->count);
+		if (!vsw_number_read_u32(value, 0, UINT32_MAX, &args->count))
+			wrong = "it is a number from 0 to 4294967295";
 		break;
 	case 't':
 		args->types = value;
@@ -165,13 +157,14 @@ take_option(struct args *args, int letter, const char *value)
 		args->file = value;
 		break;
 	case 'l':
-		wrong = take_number(value, 65536, &args->snaplen);
+		if (!vsw_number_read_u32(value, 0, 65536, &args->snaplen))
+			wrong = "it is a number from 0 to 65536";
 		break;
 	default:
 		return false; /* getopt has said what */
 	}
 	if (wrong != NULL)
-		complain(args, 0, "-%c %s: it is wrong: %s", letter, value, wrong);
+		complain(args, 0, "-%c: %s is wrong, %s", letter, value, wrong);
 	return wrong == NULL;
 }
 
@@ -209,7 +202,7 @@ default_api(void)
 	return path;
 }
 
-/* argv[0] is the last word of the command. */
+/* argv[0] is the command's full name: getopt puts it in front of what it says. */
 static int
 run(const struct command *command, int argc, char **argv)
 {
@@ -291,11 +284,14 @@ main(int argc, char **argv)
 	}
 	for (size_t i = 0; i < VSW_ARRAY_SIZE(commands); i++) {
 		int n = names(&commands[i], argc, argv);
+		char full_name[32];
 
-		if (n > 0 && commands[i].run == NULL)
-			return cmd_connect(argc - n, argv + n);
-		if (n > 0)
-			return run(&commands[i], argc - n, argv + n);
+		if (n == 0)
+			continue;
+		snprintf(full_name, sizeof(full_name), "vsw %s", commands[i].name);
+		argv[n] = full_name;
+		return commands[i].run == NULL ? cmd_connect(argc - n, argv + n)
+					       : run(&commands[i], argc - n, argv + n);
 	}
 	return refuse(argc, argv);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * vsw stats, vsw top: counters, and how fast they grow.
+ * vsw stats, vsw top: counters, how fast they grow, and how long things take.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -36,7 +36,32 @@ malformed_of(json_t *guest)
 	return sum_of(guest, "pkt_") + sum_of(guest, "chain_") + sum_of(guest, "ring_");
 }
 
-static int
+/* A guest's histograms, or those of all together. */
+static void
+print_times(const struct args *args, const json_t *object)
+{
+	static const char *const titles[] = {"TIME", ">COUNT", ">P50", ">P99", ">MAX", NULL};
+	char text[HUMAN_SIZE];
+	struct table table;
+	const char *key;
+	json_t *hist;
+
+	table_begin(&table, titles);
+	json_object_foreach(json_object_get(object, "histograms"), key, hist)
+	{
+		if (!args->is_all && number_at(hist, "count") == 0)
+			continue;
+		table_add(&table, "%s", key);
+		table_add(&table, "%lld", number_at(hist, "count"));
+		table_add(&table, "%s", duration(number_at(hist, "p50_us"), text));
+		table_add(&table, "%s", duration(number_at(hist, "p99_us"), text));
+		table_add(&table, "%s", duration(number_at(hist, "max_us"), text));
+	}
+	putchar('\n');
+	table_end(&table, stdout);
+}
+
+static void
 print_guest(const struct args *args, json_t *guest)
 {
 	static const char *const titles[] = {"COUNTER", ">VALUE", NULL};
@@ -53,10 +78,10 @@ print_guest(const struct args *args, json_t *guest)
 		table_add(&table, "%lld", (long long)json_integer_value(value));
 	}
 	table_end(&table, stdout);
-	return EXIT_SUCCESS;
+	print_times(args, guest);
 }
 
-static int
+static void
 print_guests(json_t *guests)
 {
 	static const char *const titles[] = {
@@ -84,28 +109,55 @@ print_guests(json_t *guests)
 		table_add(&table, "%lld", malformed_of(guest));
 	}
 	table_end(&table, stdout);
+}
+
+static int
+stats_of_guest(const struct args *args)
+{
+	char *who = http_escape(args->argv[0]);
+	json_t *guest;
+	int status = http_call(args, "GET", NULL, &guest, "/guests/%s", who);
+
+	free(who);
+	if (status != EXIT_SUCCESS)
+		return status;
+	if (args->is_json) {
+		json_t *counters = json_object_get(guest, "counters");
+
+		json_object_set(counters, "histograms", json_object_get(guest, "histograms"));
+		print_json(counters);
+	} else {
+		print_guest(args, guest);
+	}
+	json_decref(guest);
 	return EXIT_SUCCESS;
+}
+
+static int
+stats_of_all(const struct args *args)
+{
+	json_t *reply, *total = NULL;
+	int status = http_call(args, "GET", NULL, &reply, "/guests?counters=1%s",
+			       args->is_json ? "&histograms=1" : "");
+
+	if (status == EXIT_SUCCESS)
+		status = http_call(args, "GET", NULL, &total, "/stats");
+	if (status == EXIT_SUCCESS && args->is_json) {
+		json_object_set(reply, "total", total);
+		print_json(reply);
+	} else if (status == EXIT_SUCCESS) {
+		print_guests(json_object_get(reply, "guests"));
+		print_times(args, total);
+	}
+	json_decref(reply);
+	json_decref(total);
+	return status;
 }
 
 int
 cmd_stats(struct args *args)
 {
-	char *who = args->argc > 0 ? http_escape(args->argv[0]) : NULL;
-	json_t *reply;
-	int status = who != NULL ? http_call(args, "GET", NULL, &reply, "/guests/%s", who)
-				 : http_call(args, "GET", NULL, &reply, "/guests?counters=1");
-
-	free(who);
-	if (status != EXIT_SUCCESS)
-		return status;
-	if (args->is_json)
-		print_json(args->argc > 0 ? json_object_get(reply, "counters") : reply);
-	else if (args->argc > 0)
-		print_guest(args, reply);
-	else
-		print_guests(json_object_get(reply, "guests"));
-	json_decref(reply);
-	return EXIT_SUCCESS;
+	return args->argc > 0 ? stats_of_guest(args) : stats_of_all(args);
 }
 
 /*
@@ -176,7 +228,7 @@ share(const json_t *old, const json_t *new, const char *part)
 static void
 print_lcores(const struct look *old, const struct look *new)
 {
-	static const char *const titles[] = {">LCORE",  "ROLES",     ">GUESTS",
+	static const char *const titles[] = {">LCORE",  "ROLES",     ">POLLED", ">BRIDGED",
 					     ">BUSY %", ">SLEEPS/s", NULL};
 	double seconds = new->time - old->time;
 	struct table table;
@@ -197,6 +249,7 @@ print_lcores(const struct look *old, const struct look *new)
 		table_add(&table, "%lld", number_at(lcore, "lcore"));
 		table_add(&table, "%s", roles);
 		table_add(&table, "%lld", number_at(lcore, "guests"));
+		table_add(&table, "%lld", number_at(lcore, "bridged_guests"));
 		table_add(&table, "%.1f", share(before, lcore, "busy_cycles"));
 		table_add(&table, "%s",
 			  human((double)(number_at(lcore, "sleeps") - number_at(before, "sleeps")) /

@@ -9,6 +9,7 @@
 #include <bsd/stdlib.h>
 
 #include "commands.h"
+#include "vsw_base.h"
 
 void
 table_begin(struct table *table, const char *const *titles)
@@ -87,5 +88,21 @@ human(double number, char text[HUMAN_SIZE])
 	else
 		snprintf(text, HUMAN_SIZE, number < 9.95 ? "%.1f%c" : "%.0f%c", number,
 			 units[unit]);
+	return text;
+}
+
+const char *
+duration(long long us, char text[HUMAN_SIZE])
+{
+	static const char *const units[] = {"us", "ms", "s"};
+	double number = (double)us;
+	size_t unit = 0;
+
+	while (number >= 999.5 && unit + 1 < VSW_ARRAY_SIZE(units)) {
+		number /= 1000;
+		unit++;
+	}
+	snprintf(text, HUMAN_SIZE, unit > 0 && number < 9.95 ? "%.1f%s" : "%.0f%s", number,
+		 units[unit]);
 	return text;
 }

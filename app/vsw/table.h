@@ -28,4 +28,7 @@ void table_end(struct table *table, FILE *out);
 #define HUMAN_SIZE 16
 const char *human(double number, char text[HUMAN_SIZE]);
 
+/* Microseconds, such as 870us, 1.2ms, 30s. */
+const char *duration(long long us, char text[HUMAN_SIZE]);
+
 #endif /* VSW_TABLE_H */

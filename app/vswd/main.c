@@ -3,9 +3,8 @@
  * vswd: a polled-mode vsock switch.
  *
  * The story: read the command line; start EAL; make a loop for each lcore; put the roles on
- * them (control and bridge on the main lcore, poll on the others, or everything on the main
- * one if it is alone); run until a signal has closed everything down. Guests are the control
- * role's.
+ * them, as lib/control/vsw_layout.h says; run until a signal has closed everything down. Guests
+ * are the control role's.
  */
 #include <err.h>
 #include <errno.h>
@@ -25,11 +24,13 @@
 
 #include "options.h"
 #include "privilege.h"
+#include "runtime_dir.h"
 #include "sandbox.h"
 #include "telemetry.h"
 #include "vsw_bridge.h"
 #include "vsw_control.h"
 #include "vsw_guard.h"
+#include "vsw_layout.h"
 #define VSW_LOGTYPE vsw_log_main
 #include "vsw_log.h"
 #include "vsw_loop.h"
@@ -68,9 +69,10 @@ extern int vsw_log_main;
 struct vswd {
 	struct options opt;
 	mode_t umask;
-	struct vsw_loop *loop[RTE_MAX_LCORE];
+	struct vsw_layout layout;
+	struct vsw_loop *loop[RTE_MAX_LCORE]; /* by lcore, as those below */
 	struct vsw_poll *poll[RTE_MAX_LCORE];
-	struct vsw_bridge *bridge;
+	struct vsw_bridge *bridge[RTE_MAX_LCORE];
 	struct vsw_control *control;
 	struct vsw_api *api;
 };
@@ -113,28 +115,6 @@ divide_descriptors(const struct options *opt)
 	vsw_quota_init(limit - kept, n);
 }
 
-/* EAL leaves the folder that it made for this process; there would be one more with every
- * start. It is empty by now, unless files are shared on purpose. */
-static void
-remove_runtime_dir(void)
-{
-	rmdir(rte_eal_get_runtime_dir());
-}
-
-/* EAL, and the sockets inside of vswd, want a folder at run time. One that was inherited from
- * another user (su, sudo), or whose name is too long for sockets in it, is not for us: without
- * it EAL uses /tmp. */
-#define RUNTIME_DIR_LEN_MAX 60
-
-static void
-forget_foreign_runtime_dir(void)
-{
-	const char *dir = getenv("XDG_RUNTIME_DIR");
-
-	if (dir != NULL && (strlen(dir) > RUNTIME_DIR_LEN_MAX || access(dir, W_OK | X_OK) != 0))
-		unsetenv("XDG_RUNTIME_DIR");
-}
-
 /* Before EAL makes threads, which inherit it. */
 static void
 set_up_signals(void)
@@ -147,6 +127,21 @@ set_up_signals(void)
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+/* Only now it is known which lcores there are. */
+static void
+lay_out(struct vswd *vswd)
+{
+	struct vsw_lcores lcores = {0};
+	char error[VSW_CONF_ERROR_SIZE];
+	unsigned int lcore;
+
+	RTE_LCORE_FOREACH(lcore)
+	vsw_lcores_add(&lcores, lcore);
+	if (vsw_layout_make(&vswd->layout, &lcores, rte_get_main_lcore(), &vswd->opt.conf, error) !=
+	    0)
+		errx(EXIT_FAILURE, "%s", error);
 }
 
 static void
@@ -162,13 +157,6 @@ create_loops(struct vswd *vswd)
 		if (vswd->loop[lcore] == NULL)
 			errx(EXIT_FAILURE, "lcore %u: %s", lcore, rte_strerror(rte_errno));
 	}
-}
-
-/* The lcores that poll: the workers, or the main lcore if it is alone. */
-static bool
-is_polling(unsigned int lcore)
-{
-	return lcore != rte_get_main_lcore() || rte_lcore_count() == 1;
 }
 
 /* The guests of the start are up: from here on, no more than is needed. */
@@ -198,52 +186,22 @@ confine(void *arg)
 	return rc;
 }
 
-/* Only now it is known which lcores there are. */
 static void
-check_pinned_guests(const struct vsw_conf *conf)
+create_control(struct vswd *vswd)
 {
-	char error[VSW_CONF_ERROR_SIZE], why[VSW_WHY_SIZE];
-
-	for (unsigned int i = 0; i < conf->n_guests; i++) {
-		int32_t lcore = conf->guest[i].spec.lcore;
-
-		if (lcore < 0 ||
-		    (lcore < RTE_MAX_LCORE && rte_lcore_is_enabled((unsigned int)lcore) &&
-		     is_polling((unsigned int)lcore)))
-			continue;
-		snprintf(
-			why, sizeof(why),
-			"lcore %d polls no guests; name one of the EAL's lcores (-l), not the main "
-			"one unless it is alone",
-			lcore);
-		vsw_conf_say(conf, &conf->guest[i], "lcore", why, error);
-		errx(EXIT_FAILURE, "%s", error);
-	}
-}
-
-static void
-create_control(struct vswd *vswd, struct vsw_loop *vhost_loop)
-{
-	struct vsw_loop *main_loop = vswd->loop[rte_get_main_lcore()];
-	struct vsw_loop *poll_loop[RTE_MAX_LCORE];
 	struct vsw_control_setup setup = {
-		.loop = main_loop,
-		.vhost = vhost_loop,
-		.bridge = main_loop,
-		.poll = poll_loop,
+		.layout = &vswd->layout,
+		.loops = vswd->loop,
+		.vhost = vsw_vhost_create(),
 		.max_guests = options_max_guests(&vswd->opt),
 		.umask = vswd->umask,
 		.conf = &vswd->opt.conf,
 		.on_up = confine,
 		.on_up_arg = vswd,
 	};
-	unsigned int lcore;
 
-	RTE_LCORE_FOREACH(lcore)
-	{
-		if (vswd->poll[lcore] != NULL)
-			poll_loop[setup.n_poll++] = vswd->loop[lcore];
-	}
+	if (setup.vhost == NULL)
+		errx(EXIT_FAILURE, "vhost-user thread: %s", rte_strerror(rte_errno));
 	vswd->control = vsw_control_create(&setup);
 	if (vswd->control == NULL)
 		errx(EXIT_FAILURE, "control: %s", rte_strerror(rte_errno));
@@ -252,24 +210,20 @@ create_control(struct vswd *vswd, struct vsw_loop *vhost_loop)
 static void
 create_roles(struct vswd *vswd)
 {
-	struct vsw_loop *vhost_loop;
+	const struct vsw_layout *layout = &vswd->layout;
 	unsigned int lcore;
 
 	RTE_LCORE_FOREACH(lcore)
 	{
-		if (!is_polling(lcore))
-			continue;
-		vswd->poll[lcore] = vsw_poll_create(vswd->loop[lcore]);
-		if (vswd->poll[lcore] == NULL)
+		struct vsw_loop *loop = vswd->loop[lcore];
+
+		if (layout->poll.has[lcore] && (vswd->poll[lcore] = vsw_poll_create(loop)) == NULL)
+			errx(EXIT_FAILURE, "lcore %u: out of memory", lcore);
+		if (layout->bridge.has[lcore] &&
+		    (vswd->bridge[lcore] = vsw_bridge_create(loop, VSW_FLUSH_TIMEOUT_MS)) == NULL)
 			errx(EXIT_FAILURE, "lcore %u: out of memory", lcore);
 	}
-	vswd->bridge = vsw_bridge_create(vswd->loop[rte_get_main_lcore()], VSW_FLUSH_TIMEOUT_MS);
-	if (vswd->bridge == NULL)
-		errx(EXIT_FAILURE, "out of memory");
-	vhost_loop = vsw_vhost_create();
-	if (vhost_loop == NULL)
-		errx(EXIT_FAILURE, "vhost-user thread: %s", rte_strerror(rte_errno));
-	create_control(vswd, vhost_loop);
+	create_control(vswd);
 }
 
 #ifdef VSW_HAS_API
@@ -355,7 +309,8 @@ destroy(struct vswd *vswd)
 	unsigned int lcore;
 
 	vsw_vhost_destroy();
-	vsw_bridge_destroy(vswd->bridge);
+	RTE_LCORE_FOREACH(lcore)
+	vsw_bridge_destroy(vswd->bridge[lcore]);
 	RTE_LCORE_FOREACH(lcore)
 	vsw_poll_destroy(vswd->poll[lcore]);
 	vsw_control_destroy(vswd->control);
@@ -373,18 +328,16 @@ main(int argc, char **argv)
 	options_parse(&vswd.opt, argc, argv);
 	divide_descriptors(&vswd.opt);
 	set_up_signals();
-	forget_foreign_runtime_dir();
-	privilege_forgo(&vswd.opt.user);
+	privilege_forgo();
+	runtime_dir_prepare(&vswd.opt.user);
 	/* Nobody shall connect to a socket before it has the mode that it is to have. */
 	vswd.umask = umask(077);
-	atexit(remove_runtime_dir); /* before EAL's own, so that it runs after them */
-	if (rte_eal_init(vswd.opt.eal_argc, vswd.opt.eal_argv) < 0)
-		errx(EXIT_FAILURE, "EAL cannot start: %s", rte_strerror(rte_errno));
+	options_start_eal(&vswd.opt);
 	rte_timer_subsystem_init();
 	if (vsw_guard_install() != 0)
 		err(EXIT_FAILURE, "SIGBUS handler");
 
-	check_pinned_guests(&vswd.opt.conf);
+	lay_out(&vswd);
 	create_loops(&vswd);
 	create_roles(&vswd);
 	start_askers(&vswd);

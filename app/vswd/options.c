@@ -10,6 +10,7 @@
 #include "options.h"
 
 #include <err.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <sched.h>
 #include <stdarg.h>
@@ -20,7 +21,11 @@
 
 #include <bsd/string.h>
 
+#include <rte_eal.h>
+
+#include "eal_lcores.h"
 #include "vsw_base.h"
+#include "vsw_layout.h"
 #include "vsw_version.h"
 
 enum {
@@ -28,6 +33,7 @@ enum {
 	OPT_VERSION = 'V',
 	OPT_API = 256,
 	OPT_API_MODE,
+	OPT_BRIDGE_LCORES,
 	OPT_CHECK,
 	OPT_CONFIG,
 	OPT_IDLE,
@@ -39,12 +45,13 @@ enum {
 	OPT_GUEST_KEY, /* and those of the other keys of a guest behind it */
 };
 
-#define N_OWN 12
+#define N_OWN 13
 
 /* The keys of a guest are options, too: for vhost-device-vsock's flat form. */
 static struct option long_options[N_OWN + VSW_GUEST_SPEC_N_KEYS + 1] = {
 	{"api", required_argument, NULL, OPT_API},
 	{"api-mode", required_argument, NULL, OPT_API_MODE},
+	{"bridge-lcores", required_argument, NULL, OPT_BRIDGE_LCORES},
 	{"check", required_argument, NULL, OPT_CHECK},
 	{"config", required_argument, NULL, OPT_CONFIG},
 	{"help", no_argument, NULL, OPT_HELP},
@@ -82,11 +89,16 @@ static const char help[] =
 	"    limit-loans=N        buffers of it that slow hosts may hold (default 64)\n"
 	"    limit-spill-bytes=N  bytes buffered for slow readers (default 16777216)\n"
 	"    socket-mode=MODE     of both sockets, octal (default: 777 without the umask)\n"
-	"    socket-owner=USER    and socket-group=GROUP, by name or number\n"
+	"    socket-owner=USER    of both sockets, by name or number\n"
+	"    socket-group=GROUP   likewise\n"
 	"  --config FILE          serve the guests of a YAML file; SIGHUP reads it again\n"
 	"  --guest-cid N --socket PATH --uds-path PATH ...\n"
 	"                         serve one guest: each key above is an option, too\n"
-	"  --check FILE           say whether FILE is right, and exit\n"
+	"  --check FILE           say whether --config FILE, with the same other options, is "
+	"right,\n"
+	"                         and exit\n"
+	"  --bridge-lcores=LIST   serve the host's sockets on these of EAL's lcores, as in 2,4-6\n"
+	"                         (default: the main lcore)\n"
 	"  --idle=adaptive|poll   when nothing happens: sleep (default), or poll on, for\n"
 	"                         dedicated cores\n"
 	"  --max-guests=N         make room for so many, up to 511 (default: 64, or twice as\n"
@@ -98,13 +110,16 @@ static const char help[] =
 	"                         can be added later\n"
 	"  --api-mode MODE        of that socket, octal (default: 600)\n"
 	"  --print-capabilities   print what QEMU and libvirt ask vhost-user programs, and exit\n"
-	"  -h, --help             print this and exit\n"
+	"  -h, --help             print this and exit; vswd --help -- prints EAL's options\n"
 	"  -V, --version          print the version and exit\n"
 	"\n"
 	"EAL options place the work: with -l 0 one lcore does everything; with -l 0-2 the\n"
-	"main lcore serves the host's sockets, the others poll guests. Without any, vswd runs\n"
-	"one lcore on any cpu, without hugepages; --in-memory or --socket-mem use them. A file\n"
-	"may have them under eal:.\n"
+	"main lcore serves the host's sockets, the others poll guests; with --bridge-lcores the\n"
+	"main lcore only controls, unless it is in LIST, and lcores in LIST poll only if there "
+	"are\n"
+	"no others. Without any, vswd runs one lcore on any cpu, without hugepages; --in-memory "
+	"or\n"
+	"--socket-mem use them. A file may have them under eal:.\n"
 	"\n"
 	"Examples:\n"
 	"  vswd --vm guest-cid=3,socket=/run/vsw/vm3.vhost,uds-path=/run/vsw/vm3.vsock\n"
@@ -122,6 +137,20 @@ add_guest_options(void)
 			.has_arg = required_argument,
 			.val = OPT_GUEST_KEY + (int)i,
 		};
+}
+
+/* Our options in either spelling, as keys are: --guest_cid is --guest-cid. */
+static void
+spell_with_dashes(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		size_t len = strncmp(argv[i], "--", 2) == 0 ? strcspn(argv[i], "=") : 0;
+
+		for (size_t c = 0; c < len; c++) {
+			if (argv[i][c] == '_')
+				argv[i][c] = '-';
+		}
+	}
 }
 
 static bool
@@ -174,19 +203,6 @@ use_form(enum form *form, enum form this)
 }
 
 static void
-check_file(const char *path)
-{
-	static struct vsw_conf conf;
-	char error[VSW_CONF_ERROR_SIZE];
-
-	if (vsw_conf_read_file(&conf, path, error) != 0 || vsw_conf_check(&conf, error) != 0 ||
-	    vsw_conf_check_paths(&conf, VSW_CONF_PATHS_LATER, error) != 0)
-		errx(EXIT_FAILURE, "%s", error);
-	printf("%s: %u guest%s, no mistakes\n", path, conf.n_guests, conf.n_guests == 1 ? "" : "s");
-	exit(EXIT_SUCCESS);
-}
-
-static void
 set(struct vsw_conf *conf, const char *key, const char *value)
 {
 	char why[VSW_WHY_SIZE];
@@ -217,6 +233,7 @@ read_file(struct options *opt, const char *path)
 	enum vsw_idle idle = conf->idle;
 	uint32_t max_guests = conf->max_guests;
 	int32_t api_mode = conf->api_mode;
+	struct vsw_lcores bridge_lcores = conf->bridge_lcores;
 	char error[VSW_CONF_ERROR_SIZE];
 	char api[sizeof(conf->api)];
 
@@ -232,6 +249,10 @@ read_file(struct options *opt, const char *path)
 		strlcpy(conf->api, api, sizeof(conf->api));
 	if (api_mode != 0)
 		conf->api_mode = api_mode;
+	if (bridge_lcores.n > 0) {
+		conf->bridge_lcores = bridge_lcores;
+		conf->bridge_lcores_at = (struct vsw_conf_pos){0};
+	}
 }
 
 static void
@@ -261,13 +282,16 @@ parse_ours(struct options *opt, int argc, char **argv)
 		case OPT_API_MODE:
 			set(conf, "api-mode", optarg);
 			break;
-		case OPT_CHECK:
-			check_file(optarg);
+		case OPT_BRIDGE_LCORES:
+			set(conf, "bridge-lcores", optarg);
 			break;
+		case OPT_CHECK:
 		case OPT_CONFIG:
 			if (file != NULL)
-				errx(EXIT_FAILURE, "--config: it is given twice");
+				errx(EXIT_FAILURE,
+				     "--config: it is given twice (--check counts, too)");
 			use_form(&form, FORM_FILE);
+			opt->is_check = c == OPT_CHECK;
 			file = optarg;
 			break;
 		case OPT_IDLE:
@@ -312,7 +336,8 @@ parse_ours(struct options *opt, int argc, char **argv)
 				   "guest-cid=3,socket=PATH,uds-path=PATH, or --api PATH to add "
 				   "guests later");
 	if (vsw_conf_check(conf, error) != 0 ||
-	    vsw_conf_check_paths(conf, VSW_CONF_PATHS_NOW, error) != 0)
+	    vsw_conf_check_paths(conf, opt->is_check ? VSW_CONF_PATHS_LATER : VSW_CONF_PATHS_NOW,
+				 error) != 0)
 		errx(EXIT_FAILURE, "%s", error);
 }
 
@@ -414,6 +439,80 @@ add_eal_defaults(struct options *opt)
 		add_eal(opt, "--file-prefix=vswd%d", (int)getpid());
 }
 
+/* `vswd --help --`: EAL prints its usage and ends the process. */
+static void
+help_with_eal(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0)
+			rte_eal_init(argc, argv);
+	}
+}
+
+static bool is_starting_eal;
+
+static void
+say_eal_cannot_start(void)
+{
+	warnx("EAL cannot start, for the reason that it gives above; vswd --help -- lists its "
+	      "options");
+}
+
+/* From DPDK 25.11 on EAL ends the process when an option is wrong. */
+static void
+on_exit_of_eal(void)
+{
+	if (!is_starting_eal)
+		return;
+	say_eal_cannot_start();
+	_exit(EXIT_FAILURE);
+}
+
+/* When an option of EAL's is wrong EAL says so on standard error, in a line or two; behind that
+ * it prints a hundred of its usage on standard output. */
+void
+options_start_eal(struct options *opt)
+{
+	int out = dup(STDOUT_FILENO);
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	int rc;
+
+	fflush(stdout);
+	if (out >= 0 && null >= 0)
+		dup2(null, STDOUT_FILENO);
+	is_starting_eal = true;
+	atexit(on_exit_of_eal);
+	rc = rte_eal_init(opt->eal_argc, opt->eal_argv);
+	is_starting_eal = false;
+	fflush(stdout);
+	if (out >= 0)
+		dup2(out, STDOUT_FILENO);
+	close(out);
+	close(null);
+	if (rc < 0) {
+		say_eal_cannot_start();
+		exit(EXIT_FAILURE);
+	}
+}
+
+/* What is left of --check when the options are known: lcores, as far as they can be foreseen. */
+static void
+check_and_exit(struct options *opt)
+{
+	const struct vsw_conf *conf = &opt->conf;
+	struct vsw_layout layout;
+	struct vsw_lcores lcores;
+	unsigned int main_lcore;
+	char error[VSW_CONF_ERROR_SIZE];
+
+	if (eal_lcores_foresee(opt->eal_argc, opt->eal_argv, &lcores, &main_lcore) &&
+	    vsw_layout_make(&layout, &lcores, main_lcore, conf, error) != 0)
+		errx(EXIT_FAILURE, "%s", error);
+	printf("%s: %u guest%s, no mistakes\n", conf->file, conf->n_guests,
+	       conf->n_guests == 1 ? "" : "s");
+	exit(EXIT_SUCCESS);
+}
+
 void
 options_parse(struct options *opt, int argc, char **argv)
 {
@@ -421,7 +520,9 @@ options_parse(struct options *opt, int argc, char **argv)
 	int split;
 
 	add_guest_options();
+	spell_with_dashes(argc, argv);
 	split = find_ours(argc, argv);
+	help_with_eal(split, argv);
 	memset(opt, 0, sizeof(*opt));
 	opt->conf.idle = VSW_IDLE_ADAPTIVE;
 	argv[split] = argv[0];
@@ -438,4 +539,6 @@ options_parse(struct options *opt, int argc, char **argv)
 	for (int i = 1; i < split; i++)
 		add_eal(opt, "%s", argv[i]);
 	add_eal_defaults(opt);
+	if (opt->is_check)
+		check_and_exit(opt);
 }

@@ -17,14 +17,18 @@ struct options {
 	struct vsw_conf conf;
 	struct privilege user;
 	bool no_sandbox;
+	bool is_check; /* only look */
 	int eal_argc;
 	char *eal_argv[OPTIONS_EAL_MAX]; /* EAL overwrites entries; they point into: */
 	char eal_text[16 * 1024];
 	size_t eal_text_len;
 };
 
-/** Read the command line. Ends the process for --help, --version (0) and mistakes (1). */
+/** Read the command line. Ends the process for --help, --version, --check (0) and mistakes (1). */
 void options_parse(struct options *opt, int argc, char **argv);
+
+/** Start EAL with what it was told. Ends the process, with a sentence, if it will not. */
+void options_start_eal(struct options *opt);
 
 /** Guests to make room for. */
 unsigned int options_max_guests(const struct options *opt);

@@ -1,21 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * EAL's folder: root's is /run/dpdk, where nobody else may go, but the gate connects to
- * librte_vhost through it for as long as vswd lives. With --user it is in RUNTIME_DIRECTORY
- * (systemd's), or in /run/vswd. Everything down to the folder of this process stays root's, so
- * that a user gone bad has nothing to put in the way of the next start; it cannot remove its
- * folder at the end either, so the next start does that.
- */
 #include "privilege.h"
 
-#include <dirent.h>
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
 #include <pwd.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,15 +17,13 @@
 
 #include <bsd/string.h>
 
-#include <rte_eal.h>
-
+#include "runtime_dir.h"
 #define VSW_LOGTYPE vsw_log_main
 #include "vsw_base.h"
 #include "vsw_log.h"
+#include "vsw_number.h"
 
 RTE_LOG_REGISTER(vsw_log_main, vsw.main, NOTICE);
-
-#define RUNTIME_DIR "/run/vswd"
 
 static int __attribute__((format(printf, 3, 4)))
 say(char why[VSW_WHY_SIZE], int rc, const char *fmt, ...)
@@ -51,24 +40,12 @@ say(char why[VSW_WHY_SIZE], int rc, const char *fmt, ...)
  * Who.
  */
 
-static bool
-read_id(const char *text, uint32_t *id)
-{
-	char *end;
-	unsigned long value = strtoul(text, &end, 10);
-
-	if (text[0] < '0' || text[0] > '9' || *end != '\0' || value >= UINT32_MAX)
-		return false;
-	*id = (uint32_t)value;
-	return true;
-}
-
 static int
 find_group(struct privilege *privilege, const char *name, char why[VSW_WHY_SIZE])
 {
 	const struct group *group;
 
-	if (!read_id(name, &privilege->gid)) {
+	if (!vsw_number_read_u32(name, 0, UINT32_MAX - 1, &privilege->gid)) {
 		group = getgrnam(name);
 		if (group == NULL)
 			return say(why, -EINVAL, "there is no group %s", name);
@@ -109,7 +86,7 @@ privilege_parse(struct privilege *privilege, const char *text, char why[VSW_WHY_
 		return say(why, -EINVAL, "%s is not NAME or NAME:GROUP", text);
 	memcpy(privilege->name, text, len);
 	privilege->name[len] = '\0';
-	if (read_id(privilege->name, &privilege->uid)) {
+	if (vsw_number_read_u32(privilege->name, 0, UINT32_MAX - 1, &privilege->uid)) {
 		user = getpwuid(privilege->uid);
 	} else {
 		user = getpwnam(privilege->name);
@@ -133,77 +110,11 @@ privilege_parse(struct privilege *privilege, const char *text, char why[VSW_WHY_
 	return 0;
 }
 
-/*
- * EAL's folder.
- */
-
-static const char *
-runtime_base(void)
-{
-	const char *base = getenv("RUNTIME_DIRECTORY");
-
-	return base != NULL ? base : RUNTIME_DIR;
-}
-
-/* Folders of processes that are no more: vswd<pid>, and empty. */
-static void
-remove_left_over(void)
-{
-	char path[PATH_MAX];
-	struct dirent *ent;
-	uint32_t pid;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "%s/dpdk", runtime_base());
-	dir = opendir(path);
-	if (dir == NULL)
-		return;
-	while ((ent = readdir(dir)) != NULL) {
-		if (strncmp(ent->d_name, "vswd", 4) == 0 && read_id(ent->d_name + 4, &pid) &&
-		    pid > 0 && pid <= INT_MAX && kill((pid_t)pid, 0) != 0 && errno == ESRCH)
-			unlinkat(dirfd(dir), ent->d_name, AT_REMOVEDIR);
-	}
-	closedir(dir);
-}
-
 void
-privilege_forgo(const struct privilege *privilege)
+privilege_forgo(void)
 {
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		err(EXIT_FAILURE, "no_new_privs");
-	if (!privilege->is_set)
-		return;
-	if (getenv("RUNTIME_DIRECTORY") == NULL &&
-	    ((mkdir(RUNTIME_DIR, 0755) != 0 && errno != EEXIST) || chmod(RUNTIME_DIR, 0755) != 0 ||
-	     setenv("RUNTIME_DIRECTORY", RUNTIME_DIR, 1) != 0))
-		err(EXIT_FAILURE, "--user: %s", RUNTIME_DIR);
-	remove_left_over();
-}
-
-/* Nobody but root could go there until now, so what is in it is what EAL and we have made. */
-static int
-give_runtime_dir(const struct privilege *privilege, char why[VSW_WHY_SIZE])
-{
-	const char *path = rte_eal_get_runtime_dir();
-	char parent[PATH_MAX];
-	DIR *dir = opendir(path);
-	struct dirent *ent;
-	int rc = 0;
-
-	if (dir == NULL)
-		return say(why, -errno, "%s: %s", path, strerror(errno));
-	while (rc == 0 && (ent = readdir(dir)) != NULL) {
-		if (strcmp(ent->d_name, "..") != 0 &&
-		    fchownat(dirfd(dir), ent->d_name, privilege->uid, privilege->gid,
-			     AT_SYMLINK_NOFOLLOW) != 0)
-			rc = say(why, -errno, "%s/%s: %s", path, ent->d_name, strerror(errno));
-	}
-	closedir(dir);
-	strlcpy(parent, path, sizeof(parent));
-	*strrchr(parent, '/') = '\0';
-	if (rc == 0 && chmod(parent, 0711) != 0)
-		rc = say(why, -errno, "%s: %s", parent, strerror(errno));
-	return rc;
 }
 
 /*
@@ -328,7 +239,7 @@ privilege_drop(const struct privilege *privilege, const struct vsw_conf *conf,
 		return 0;
 	rc = give_sockets(privilege, conf, why);
 	if (rc == 0)
-		rc = give_runtime_dir(privilege, why);
+		rc = runtime_dir_give(privilege, why);
 	if (rc != 0)
 		return rc;
 	if (setgroups((size_t)privilege->n_groups, privilege->group) != 0 ||

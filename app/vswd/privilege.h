@@ -29,12 +29,9 @@ struct privilege {
  */
 int privilege_parse(struct privilege *privilege, const char *text, char why[VSW_WHY_SIZE]);
 
-/**
- * Before EAL and its threads: whoever this process becomes, no program that it may start has
- * more rights than it. And with --user, a place for EAL's folder that the user can reach.
- * Ends the process if that cannot be.
- */
-void privilege_forgo(const struct privilege *privilege);
+/** Before EAL and its threads: whoever this process becomes, no program that it may start has
+ * more rights than it. Ends the process if that cannot be. */
+void privilege_forgo(void);
 
 /** The socket at @p path, which root has just made, is the user's from now on; an owner or a
  * group other than -1 is kept. For each, before the drop. @return 0 or -errno. */

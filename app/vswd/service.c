@@ -15,13 +15,15 @@
 
 #include <systemd/sd-daemon.h>
 
+#include "vsw_compat.h"
+
 /* How often it is looked whether all is ready, and how often at all, milliseconds. */
 #define STARTING_MS 50
 #define TICK_MS 2000
 
 static struct {
 	struct vsw_control *control;
-	pthread_t thread;
+	vsw_thread thread;
 	bool is_running;
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
@@ -102,7 +104,7 @@ wait_a_tick(void)
 	return !is_ending;
 }
 
-static void *
+static vsw_thread_ret
 service_main(void *arg)
 {
 	do {
@@ -111,7 +113,7 @@ service_main(void *arg)
 		if (makes_progress() || service.is_going)
 			sd_notify(0, "WATCHDOG=1");
 	} while (wait_a_tick());
-	return NULL;
+	return 0;
 }
 
 void
@@ -129,8 +131,7 @@ service_start(struct vsw_control *control)
 	/* Below that a loop that sleeps would not have made its turn. */
 	if (service.tick_ms < 300)
 		service.tick_ms = 300;
-	service.is_running = rte_ctrl_thread_create(&service.thread, "vsw-service", NULL,
-						    service_main, NULL) == 0;
+	service.is_running = vsw_thread_create(&service.thread, "vsw-service", service_main, NULL);
 }
 
 void
@@ -142,7 +143,7 @@ service_stop(void)
 	service.is_ending = true;
 	pthread_cond_signal(&service.cond);
 	pthread_mutex_unlock(&service.lock);
-	pthread_join(service.thread, NULL);
+	vsw_thread_join(service.thread);
 	if (!service.is_going)
 		sd_notify(0, "STOPPING=1");
 }

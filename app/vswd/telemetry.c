@@ -11,11 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <bsd/stdlib.h>
-
-#include <rte_telemetry.h>
-
 #include "vsw_base.h"
+#include "vsw_compat.h"
+#include "vsw_number.h"
 
 /* Numbers of 16 digits, so that a list stays below 16 KiB; DPDK's own bound is 512. */
 #define LIST_MAX 500
@@ -26,19 +24,19 @@ static struct vsw_control *control; /* NULL: vswd is ending */
 
 /* @return true and the number that @p params is, up to a comma. */
 static bool
-read_number(const char **params, long long max, uint64_t *number)
+read_number(const char **params, uint64_t max, uint64_t *number)
 {
 	char text[32];
-	const char *wrong;
 	size_t len;
+	bool is_right;
 
 	if (*params == NULL)
 		return false;
 	len = strcspn(*params, ",");
 	snprintf(text, sizeof(text), "%.*s", (int)len, *params);
-	*number = (uint64_t)strtonum(text, 0, max, &wrong);
+	is_right = vsw_number_read(text, 0, max, number);
 	*params = (*params)[len] == ',' ? *params + len + 1 : NULL;
-	return wrong == NULL;
+	return is_right;
 }
 
 /*
@@ -66,9 +64,9 @@ list_guests(const char *params, struct rte_tel_data *data)
 
 	if (guests == NULL)
 		return -ESHUTDOWN;
-	rte_tel_data_start_array(data, RTE_TEL_U64_VAL);
+	rte_tel_data_start_array(data, RTE_TEL_UINT_VAL);
 	for (unsigned int i = 0; i < n; i++)
-		rte_tel_data_add_array_u64(data, guests[i].spec.cid);
+		rte_tel_data_add_array_uint(data, guests[i].spec.cid);
 	free(guests);
 	return 0;
 }
@@ -94,11 +92,13 @@ tell_guest(const char *params, struct rte_tel_data *data)
 	if (rc != 0)
 		return rc;
 	rte_tel_data_start_dict(data);
-	rte_tel_data_add_dict_u64(data, "cid", guest->spec.cid);
+	rte_tel_data_add_dict_uint(data, "cid", guest->spec.cid);
 	rte_tel_data_add_dict_string(data, "name", guest->spec.name);
 	rte_tel_data_add_dict_string(data, "state", vsw_guest_state_str(guest->state));
-	rte_tel_data_add_dict_u64(data, "connections", guest->n_conns);
-	rte_tel_data_add_dict_u64(data, "poll_lcore", guest->poll_lcore);
+	rte_tel_data_add_dict_uint(data, "connections", guest->n_conns);
+	rte_tel_data_add_dict_uint(data, "loans_out", guest->n_loans);
+	rte_tel_data_add_dict_uint(data, "poll_lcore", guest->poll_lcore);
+	rte_tel_data_add_dict_uint(data, "bridge_lcore", guest->bridge_lcore);
 	rte_tel_data_add_dict_string(data, "socket", guest->spec.socket);
 	rte_tel_data_add_dict_string(data, "uds_path", guest->spec.uds_path);
 	free(guest);
@@ -115,7 +115,39 @@ tell_guest_stats(const char *params, struct rte_tel_data *data)
 		return rc;
 	rte_tel_data_start_dict(data);
 	for (int i = 0; i < VSW_N_COUNTERS; i++)
-		rte_tel_data_add_dict_u64(data, vsw_counter_name(i), guest->counters.value[i]);
+		rte_tel_data_add_dict_uint(data, vsw_counter_name(i), guest->counters.value[i]);
+	free(guest);
+	return 0;
+}
+
+static void
+add_time(struct rte_tel_data *data, const char *hist, const char *what, uint64_t value)
+{
+	char key[64];
+
+	snprintf(key, sizeof(key), "%s_%s", hist, what);
+	rte_tel_data_add_dict_uint(data, key, value);
+}
+
+static int
+tell_guest_times(const char *params, struct rte_tel_data *data)
+{
+	struct vsw_guest_info *guest;
+	int rc = guest_of(params, &guest);
+
+	if (rc != 0)
+		return rc;
+	rte_tel_data_start_dict(data);
+	for (int i = 0; i < VSW_N_HISTS; i++) {
+		const struct vsw_hist *h = &guest->hists.of[i];
+		const char *name = vsw_hist_name(i);
+
+		add_time(data, name, "count", vsw_hist_count(h));
+		add_time(data, name, "sum_us", h->sum_us);
+		add_time(data, name, "p50_us", vsw_hist_percentile(h, 50));
+		add_time(data, name, "p99_us", vsw_hist_percentile(h, 99));
+		add_time(data, name, "max_us", h->max_us);
+	}
 	free(guest);
 	return 0;
 }
@@ -140,9 +172,9 @@ list_conns(const char *params, struct rte_tel_data *data)
 	}
 	if (control == NULL || vsw_control_list_conns(control, &query, &page, error) != 0)
 		return -ENOENT;
-	rte_tel_data_start_array(data, RTE_TEL_U64_VAL);
+	rte_tel_data_start_array(data, RTE_TEL_UINT_VAL);
 	for (uint32_t i = 0; i < page.n_conns; i++)
-		rte_tel_data_add_array_u64(data, page.conn[i].id);
+		rte_tel_data_add_array_uint(data, page.conn[i].id);
 	free(page.conn);
 	return 0;
 }
@@ -151,16 +183,21 @@ static void
 describe_conn(const struct vsw_conn_info *conn, struct rte_tel_data *data)
 {
 	rte_tel_data_start_dict(data);
-	rte_tel_data_add_dict_u64(data, "id", conn->id);
-	rte_tel_data_add_dict_u64(data, "guest_cid", conn->guest_cid);
-	rte_tel_data_add_dict_u64(data, "guest_port", conn->guest_port);
-	rte_tel_data_add_dict_u64(data, "far_cid", conn->far_cid);
-	rte_tel_data_add_dict_u64(data, "far_port", conn->far_port);
+	rte_tel_data_add_dict_uint(data, "id", conn->id);
+	rte_tel_data_add_dict_uint(data, "guest_cid", conn->guest_cid);
+	rte_tel_data_add_dict_uint(data, "guest_port", conn->guest_port);
+	rte_tel_data_add_dict_uint(data, "far_cid", conn->far_cid);
+	rte_tel_data_add_dict_uint(data, "far_port", conn->far_port);
 	rte_tel_data_add_dict_string(data, "opened_by", conn->from_guest ? "guest" : "far");
 	rte_tel_data_add_dict_string(data, "state", conn->state);
-	rte_tel_data_add_dict_u64(data, "age_ms", conn->age_ms);
-	rte_tel_data_add_dict_u64(data, "from_guest_bytes", conn->from_guest_bytes);
-	rte_tel_data_add_dict_u64(data, "to_guest_bytes", conn->to_guest_bytes);
+	rte_tel_data_add_dict_uint(data, "age_ms", conn->age_ms);
+	rte_tel_data_add_dict_uint(data, "from_guest_bytes", conn->from_guest_bytes);
+	rte_tel_data_add_dict_uint(data, "to_guest_bytes", conn->to_guest_bytes);
+	rte_tel_data_add_dict_uint(data, "from_guest_packets", conn->from_guest_packets);
+	rte_tel_data_add_dict_uint(data, "to_guest_packets", conn->to_guest_packets);
+	rte_tel_data_add_dict_uint(data, "from_guest_stalls", conn->from_guest_stalls);
+	rte_tel_data_add_dict_uint(data, "to_guest_stalls", conn->to_guest_stalls);
+	rte_tel_data_add_dict_uint(data, "loans_out", conn->loans_out);
 }
 
 static int
@@ -197,9 +234,9 @@ add_numbers(struct rte_tel_data *data, const char *name, const struct vsw_lcore_
 
 	if (list == NULL)
 		return -ENOMEM;
-	rte_tel_data_start_array(list, RTE_TEL_U64_VAL);
+	rte_tel_data_start_array(list, RTE_TEL_UINT_VAL);
 	for (unsigned int i = 0; i < n; i++)
-		rte_tel_data_add_array_u64(list, value(&lcores[i]));
+		rte_tel_data_add_array_uint(list, value(&lcores[i]));
 	return rte_tel_data_add_dict_container(data, name, list, 0);
 }
 
@@ -227,6 +264,18 @@ guests_at(const struct vsw_lcore_info *lcore)
 	return lcore->n_guests;
 }
 
+static uint64_t
+bridged_at(const struct vsw_lcore_info *lcore)
+{
+	return lcore->n_bridged;
+}
+
+static uint64_t
+messages_of(const struct vsw_lcore_info *lcore)
+{
+	return lcore->stats.n_messages;
+}
+
 static int
 tell_lcores(const char *params, struct rte_tel_data *data)
 {
@@ -245,6 +294,10 @@ tell_lcores(const char *params, struct rte_tel_data *data)
 		rc = add_numbers(data, "busy_cycles", lcores, n, busy_of);
 	if (rc == 0)
 		rc = add_numbers(data, "guests", lcores, n, guests_at);
+	if (rc == 0)
+		rc = add_numbers(data, "bridged_guests", lcores, n, bridged_at);
+	if (rc == 0)
+		rc = add_numbers(data, "messages", lcores, n, messages_of);
 	free(lcores);
 	return rc;
 }
@@ -262,6 +315,8 @@ static const struct {
 	{"/vsock/guest/info", tell_guest, "What a guest is. Parameter: its CID or name"},
 	{"/vsock/guest/stats", tell_guest_stats,
 	 "Counters of a guest, see counters.md. Parameter: its CID or name"},
+	{"/vsock/guest/times", tell_guest_times,
+	 "How long things took for a guest, see counters.md. Parameter: its CID or name"},
 	{"/vsock/conn/list", list_conns,
 	 "Ids of connections, up to 500. Parameters: CID (0: all guests), the id behind which to "
 	 "begin"},

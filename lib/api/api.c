@@ -20,7 +20,6 @@
 #include <bsd/string.h>
 
 #include <rte_errno.h>
-#include <rte_lcore.h>
 
 #define VSW_LOGTYPE vsw_log_api
 #include "vsw_base.h"
@@ -127,7 +126,7 @@ timeout_of(struct vsw_api *api)
 	return (int)tick_ms;
 }
 
-static void *
+static vsw_thread_ret
 api_main(void *arg)
 {
 	struct vsw_api *api = arg;
@@ -154,7 +153,7 @@ api_main(void *arg)
 	api_capture_tick(api);
 	MHD_run(api->daemon);
 	MHD_run(api->daemon);
-	return NULL;
+	return 0;
 }
 
 /*
@@ -202,7 +201,7 @@ start(struct vsw_api *api)
 	if (api->daemon == NULL)
 		return -ENOMEM;
 	api->fd = -1; /* MHD's now */
-	api->has_thread = rte_ctrl_thread_create(&api->thread, "vsw-api", NULL, api_main, api) == 0;
+	api->has_thread = vsw_thread_create(&api->thread, "vsw-api", api_main, api);
 	return api->has_thread ? 0 : -EAGAIN;
 }
 
@@ -238,7 +237,7 @@ vsw_api_destroy(struct vsw_api *api)
 	__atomic_store_n(&api->is_ending, true, __ATOMIC_RELEASE);
 	if (api->has_thread) {
 		api_wake(api);
-		pthread_join(api->thread, NULL);
+		vsw_thread_join(api->thread);
 	}
 	if (api->daemon != NULL)
 		MHD_stop_daemon(api->daemon);

@@ -9,6 +9,7 @@
 
 #include "api_priv.h"
 #include "json.h"
+#include "vsw_number.h"
 
 #define ID_MAX ((1ull << 53) - 1)
 
@@ -74,10 +75,7 @@ tell_closed(struct exchange *x)
 void
 api_conn_close(struct exchange *x)
 {
-	const char *wrong;
-
-	x->req.conn_id = (uint64_t)strtonum(x->who, 1, (long long)ID_MAX, &wrong);
-	if (wrong != NULL)
+	if (!vsw_number_read(x->who, 1, ID_MAX, &x->req.conn_id))
 		exchange_fail(x, MHD_HTTP_NOT_FOUND, "there is no connection %s", x->who);
 	else
 		exchange_ask(x, VSW_REQUEST_CLOSE_CONN, tell_closed);

@@ -49,8 +49,7 @@ add_or_change(struct exchange *x)
 		strlcpy(x->req.spec.uds_path, wanted.uds_path, sizeof(wanted.uds_path));
 		strlcpy(x->req.spec.socket, wanted.socket, sizeof(wanted.socket));
 	}
-	strlcpy(x->req.who, wanted.name, sizeof(x->req.who));
-	exchange_ask(x, VSW_REQUEST_CHANGE_GUEST, tell_done);
+	exchange_change(x, (unsigned int)(old - x->req.guests), api_vsock_put, tell_done);
 }
 
 static int
@@ -122,5 +121,5 @@ api_vsock_put(struct exchange *x)
 	if (rc != 0)
 		exchange_fail_rc(x, rc, error);
 	else
-		exchange_ask(x, VSW_REQUEST_LIST_GUESTS, add_or_change);
+		api_ask_for_guests(x, "", add_or_change);
 }

@@ -11,8 +11,8 @@
 #include "api_priv.h"
 #include "json.h"
 
-static void
-ask_for_guests(struct exchange *x, const char *who, void (*next)(struct exchange *x))
+void
+api_ask_for_guests(struct exchange *x, const char *who, void (*next)(struct exchange *x))
 {
 	vsw_request_clear(&x->req);
 	x->req.n_guests = 0;
@@ -27,27 +27,30 @@ tell_guests(struct exchange *x)
 	json_t *list = json_array();
 
 	for (unsigned int i = 0; i < x->req.n_guests; i++)
-		json_array_append_new(list, json_of_guest(&x->req.guests[i], with_counters));
+		json_array_append_new(
+			list, json_of_guest(&x->req.guests[i], with_counters, x->req.with_hists));
 	exchange_answer_json(x, MHD_HTTP_OK, json_pack("{s:o}", "guests", list));
 }
 
 void
 api_guests_list(struct exchange *x)
 {
-	ask_for_guests(x, "", tell_guests);
+	x->req.with_hists = exchange_param(x, "histograms") != NULL;
+	api_ask_for_guests(x, "", tell_guests);
 }
 
 static void
 tell_guest(struct exchange *x)
 {
 	exchange_answer_json(x, x->status != 0 ? x->status : MHD_HTTP_OK,
-			     json_of_guest(&x->req.guests[0], true));
+			     json_of_guest(&x->req.guests[0], true, true));
 }
 
 void
 api_guest_show(struct exchange *x)
 {
-	ask_for_guests(x, x->who, tell_guest);
+	x->req.with_hists = true;
+	api_ask_for_guests(x, x->who, tell_guest);
 }
 
 /* Set x->req.spec from the body. @return false after an error was answered. */
@@ -82,9 +85,10 @@ show_added(struct exchange *x)
 	char who[16];
 
 	x->status = MHD_HTTP_CREATED;
+	x->req.with_hists = true;
 	snprintf(who, sizeof(who), "%u", x->req.spec.cid);
 	snprintf(x->location, sizeof(x->location), "/guests/%s", who);
-	ask_for_guests(x, who, tell_guest);
+	api_ask_for_guests(x, who, tell_guest);
 }
 
 void
@@ -111,7 +115,8 @@ show_changed(struct exchange *x)
 	char who[16];
 
 	snprintf(who, sizeof(who), "%u", x->req.spec.cid);
-	ask_for_guests(x, who, tell_guest);
+	x->req.with_hists = true;
+	api_ask_for_guests(x, who, tell_guest);
 }
 
 /* A name that was made of the CID follows it. */
@@ -129,17 +134,15 @@ static void
 change(struct exchange *x)
 {
 	x->req.spec = x->req.guests[0].spec;
-	/* The guest's CID: it may be renamed meanwhile. */
-	snprintf(x->req.who, sizeof(x->req.who), "%u", x->req.spec.cid);
 	api_forget_default_name(&x->req.spec);
 	if (take_spec(x))
-		exchange_ask(x, VSW_REQUEST_CHANGE_GUEST, show_changed);
+		exchange_change(x, 0, api_guest_change, show_changed);
 }
 
 void
 api_guest_change(struct exchange *x)
 {
-	ask_for_guests(x, x->who, change);
+	api_ask_for_guests(x, x->who, change);
 }
 
 /*
@@ -174,5 +177,33 @@ tell_groups(struct exchange *x)
 void
 api_groups_list(struct exchange *x)
 {
-	ask_for_guests(x, "", tell_groups);
+	api_ask_for_guests(x, "", tell_groups);
+}
+
+/*
+ * All together: of the guests that there are, since each was added.
+ */
+
+static void
+tell_stats(struct exchange *x)
+{
+	struct vsw_counters counters = {0};
+	struct vsw_hists hists = {0};
+
+	for (unsigned int i = 0; i < x->req.n_guests; i++) {
+		vsw_counters_add(&counters, &x->req.guests[i].counters);
+		vsw_hists_add(&hists, &x->req.guests[i].hists);
+	}
+	exchange_answer_json(x, MHD_HTTP_OK,
+			     json_pack("{s:I, s:o, s:o}",                       /**/
+				       "guests", (json_int_t)x->req.n_guests,   /**/
+				       "counters", json_of_counters(&counters), /**/
+				       "histograms", json_of_hists(&hists)));
+}
+
+void
+api_stats_show(struct exchange *x)
+{
+	x->req.with_hists = true;
+	api_ask_for_guests(x, "", tell_stats);
 }

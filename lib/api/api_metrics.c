@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * GET /metrics, in OpenMetrics: every counter of the one table, for each guest; lcores; vswd
- * itself. A family's samples stand together, so guests are gone through once for each.
+ * GET /metrics, in OpenMetrics: every counter and every histogram of the tables, for each guest;
+ * lcores; vswd itself. A family's samples stand together, so guests are gone through once for
+ * each.
+ *
+ * A histogram is told by powers of two, a quarter of its buckets: they are exact, and 512 guests
+ * still make a page that can be scraped.
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "api_priv.h"
 #include "vsw_base.h"
+#include "vsw_clock.h"
 #include "vsw_version.h"
 
 #define OPENMETRICS "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -15,7 +21,16 @@
 static void
 family(FILE *f, const char *name, const char *type, const char *help)
 {
-	fprintf(f, "# TYPE %s %s\n# HELP %s %s\n", name, type, name, help);
+	static const char *const units[] = {"bytes", "cycles", "seconds"};
+
+	fprintf(f, "# TYPE %s %s\n", name, type);
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(units); i++) {
+		const char *last = strrchr(name, '_');
+
+		if (last != NULL && strcmp(last + 1, units[i]) == 0)
+			fprintf(f, "# UNIT %s %s\n", name, units[i]);
+	}
+	fprintf(f, "# HELP %s %s\n", name, help);
 }
 
 /* Names of guests have no character that would have to be escaped. */
@@ -41,12 +56,45 @@ tell_counters(FILE *f, const struct vsw_request *req)
 }
 
 static void
+tell_hist(FILE *f, const char *name, const struct vsw_guest_info *guest, const struct vsw_hist *h)
+{
+	char labels[128];
+
+	snprintf(labels, sizeof(labels), "cid=\"%u\",name=\"%s\"", guest->spec.cid,
+		 guest->spec.name);
+	for (unsigned int log2 = 0; log2 <= VSW_HIST_MAX_LOG2; log2++)
+		fprintf(f, "%s_bucket{%s,le=\"%.6f\"} %llu\n", name, labels,
+			(double)(1u << log2) / VSW_US_PER_S,
+			(unsigned long long)vsw_hist_count_below(h, 1u << log2));
+	fprintf(f, "%s_bucket{%s,le=\"+Inf\"} %llu\n", name, labels,
+		(unsigned long long)vsw_hist_count(h));
+	fprintf(f, "%s_sum{%s} %.6f\n", name, labels, (double)h->sum_us / VSW_US_PER_S);
+	fprintf(f, "%s_count{%s} %llu\n", name, labels, (unsigned long long)vsw_hist_count(h));
+}
+
+static void
+tell_hists(FILE *f, const struct vsw_request *req)
+{
+	char name[128];
+
+	for (int h = 0; h < VSW_N_HISTS; h++) {
+		snprintf(name, sizeof(name), "vsw_guest_%s_seconds", vsw_hist_name(h));
+		family(f, name, "histogram", vsw_hist_help(h));
+		for (unsigned int i = 0; i < req->n_guests; i++)
+			tell_hist(f, name, &req->guests[i], &req->guests[i].hists.of[h]);
+	}
+}
+
+static void
 tell_guests(FILE *f, const struct vsw_request *req)
 {
 	family(f, "vsw_guest_connections", "gauge", "connections now");
 	for (unsigned int i = 0; i < req->n_guests; i++)
 		sample_of_guest(f, "vsw_guest_connections", &req->guests[i],
 				req->guests[i].n_conns);
+	family(f, "vsw_guest_loans_out", "gauge", "payload lent to hosts and siblings now");
+	for (unsigned int i = 0; i < req->n_guests; i++)
+		sample_of_guest(f, "vsw_guest_loans_out", &req->guests[i], req->guests[i].n_loans);
 	family(f, "vsw_guest_attached", "gauge", "1: a VMM is connected");
 	for (unsigned int i = 0; i < req->n_guests; i++)
 		sample_of_guest(f, "vsw_guest_attached", &req->guests[i],
@@ -63,7 +111,9 @@ enum lcore_value {
 	LCORE_ALL,
 	LCORE_TURNS,
 	LCORE_SLEEPS,
+	LCORE_MESSAGES,
 	LCORE_GUESTS,
+	LCORE_BRIDGED,
 };
 
 static uint64_t
@@ -78,6 +128,10 @@ lcore_value(const struct vsw_lcore_info *lcore, enum lcore_value value)
 		return lcore->stats.n_turns;
 	case LCORE_SLEEPS:
 		return lcore->stats.n_sleeps;
+	case LCORE_MESSAGES:
+		return lcore->stats.n_messages;
+	case LCORE_BRIDGED:
+		return lcore->n_bridged;
 	default:
 		return lcore->n_guests;
 	}
@@ -96,7 +150,11 @@ tell_lcores(FILE *f, const struct vsw_request *req)
 		 "TSC cycles since the lcore began to run, sleep included"},
 		{LCORE_TURNS, "vsw_lcore_turns", "counter", "_total", "turns of the loop"},
 		{LCORE_SLEEPS, "vsw_lcore_sleeps", "counter", "_total", "times it went to sleep"},
+		{LCORE_MESSAGES, "vsw_lcore_messages", "counter", "_total",
+		 "messages that it received from lcores, itself included"},
 		{LCORE_GUESTS, "vsw_lcore_guests", "gauge", "", "guests that are polled here"},
+		{LCORE_BRIDGED, "vsw_lcore_bridged_guests", "gauge", "",
+		 "guests whose host connections are bridged here"},
 	};
 
 	for (size_t i = 0; i < VSW_ARRAY_SIZE(families); i++) {
@@ -136,6 +194,7 @@ tell(struct exchange *x)
 		tell_lcores(f, &x->req);
 		tell_guests(f, &x->req);
 		tell_counters(f, &x->req);
+		tell_hists(f, &x->req);
 		fputs("# EOF\n", f);
 		if (fclose(f) != 0) {
 			free(text);
@@ -160,5 +219,6 @@ ask_lcores(struct exchange *x)
 void
 api_metrics_show(struct exchange *x)
 {
+	x->req.with_hists = true;
 	exchange_ask(x, VSW_REQUEST_LIST_GUESTS, ask_lcores);
 }

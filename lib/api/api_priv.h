@@ -19,6 +19,7 @@
 #include <microhttpd.h>
 
 #include "vsw_api.h"
+#include "vsw_compat.h"
 
 /* A guest has 2 KiB of JSON at most, unless somebody is fond of blanks. */
 #define API_BODY_MAX (64 * 1024)
@@ -47,7 +48,7 @@ struct vsw_api {
 	int fd;
 	int wake_fd; /* eventfd: answers have come, or the end has */
 	struct MHD_Daemon *daemon;
-	pthread_t thread;
+	vsw_thread thread;
 	bool has_thread;
 	TAILQ_HEAD(, api_client) clients;
 	struct exchange *capture; /* the one that captures */
@@ -71,7 +72,8 @@ struct exchange {
 	bool is_too_big;
 
 	struct vsw_request req;
-	void (*next)(struct exchange *x); /* when the answer to req has come */
+	void (*next)(struct exchange *x);  /* when the answer to req has come */
+	void (*again)(struct exchange *x); /* when it was -ESTALE */
 	struct exchange *next_answered;
 	bool is_begun;
 	struct vsw_conf *conf; /* of a reload */
@@ -95,6 +97,11 @@ struct exchange {
 /* Ask the control role for what x->req is filled with; @p next runs when it has answered with
  * 0. An error is told to the client instead. */
 void exchange_ask(struct exchange *x, enum vsw_request_verb verb, void (*next)(struct exchange *x));
+
+/* Change the guest that was x->req.guests[@p i] when it was listed to x->req.spec; if somebody
+ * else has changed it meanwhile, begin @p again. */
+void exchange_change(struct exchange *x, unsigned int i, void (*again)(struct exchange *x),
+		     void (*next)(struct exchange *x));
 
 void exchange_answer_nothing(struct exchange *x, unsigned int status);
 /* A reference to @p json is stolen; NULL: out of memory. */
@@ -140,6 +147,8 @@ struct endpoint {
 };
 
 void api_forget_default_name(struct vsw_guest_spec *spec);
+/* List the guest @p who, or all ("") into x->req.guests. */
+void api_ask_for_guests(struct exchange *x, const char *who, void (*next)(struct exchange *x));
 
 void api_guests_list(struct exchange *x);
 void api_guests_add(struct exchange *x);
@@ -147,6 +156,7 @@ void api_guest_show(struct exchange *x);
 void api_guest_change(struct exchange *x);
 void api_guest_remove(struct exchange *x);
 void api_groups_list(struct exchange *x);
+void api_stats_show(struct exchange *x);
 void api_conns_list(struct exchange *x);
 void api_conn_close(struct exchange *x);
 void api_lcores_list(struct exchange *x);

@@ -20,6 +20,7 @@
 #include <bsd/string.h>
 
 #include "vsw_base.h"
+#include "vsw_number.h"
 
 #define JSON_TYPE "application/json"
 
@@ -27,12 +28,13 @@
 #define BODY_DISCARD_MAX (16 * API_BODY_MAX)
 
 static const struct endpoint endpoints[] = {
-	{"GET", "/guests", "counters", false, false, api_guests_list},
+	{"GET", "/guests", "counters histograms", false, false, api_guests_list},
 	{"POST", "/guests", "", true, false, api_guests_add},
 	{"GET", "/guests/{}", "", false, false, api_guest_show},
 	{"PATCH", "/guests/{}", "", true, false, api_guest_change},
 	{"DELETE", "/guests/{}", "", false, false, api_guest_remove},
 	{"GET", "/groups", "", false, false, api_groups_list},
+	{"GET", "/stats", "", false, false, api_stats_show},
 	{"GET", "/connections", "guest port after max", false, false, api_conns_list},
 	{"DELETE", "/connections/{}", "", false, false, api_conn_close},
 	{"GET", "/lcores", "", false, false, api_lcores_list},
@@ -185,13 +187,26 @@ exchange_ask(struct exchange *x, enum vsw_request_verb verb, void (*next)(struct
 	vsw_control_submit(x->api->control, &x->req);
 }
 
+void
+exchange_change(struct exchange *x, unsigned int i, void (*again)(struct exchange *x),
+		void (*next)(struct exchange *x))
+{
+	x->req.expected = &x->req.guests[i].spec;
+	/* The CID: whoever renames it meanwhile has changed it. */
+	snprintf(x->req.who, sizeof(x->req.who), "%u", x->req.expected->cid);
+	x->again = again;
+	exchange_ask(x, VSW_REQUEST_CHANGE_GUEST, next);
+}
+
 static void
 take_answer(struct exchange *x)
 {
 	void (*next)(struct exchange * x) = x->next;
 
 	x->next = NULL;
-	if (x->req.result != 0)
+	if (x->req.result == -ESTALE && x->again != NULL)
+		x->again(x);
+	else if (x->req.result != 0)
 		exchange_fail_rc(x, x->req.result, x->req.error);
 	else
 		next(x);
@@ -256,12 +271,8 @@ bool
 exchange_number(struct exchange *x, const char *name, uint64_t max, uint64_t *value)
 {
 	const char *text = exchange_param(x, name);
-	const char *wrong;
 
-	if (text == NULL)
-		return true;
-	*value = (uint64_t)strtonum(text, 0, (long long)max, &wrong);
-	if (wrong == NULL)
+	if (text == NULL || vsw_number_read(text, 0, max, value))
 		return true;
 	exchange_fail(x, MHD_HTTP_BAD_REQUEST,
 		      "%s: '%.64s' is wrong, it is a number from 0 to %llu", name, text,

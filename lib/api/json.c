@@ -117,19 +117,60 @@ json_of_counters(const struct vsw_counters *counters)
 	return object;
 }
 
+static json_t *
+json_of_hist(const struct vsw_hist *h)
+{
+	json_t *buckets = json_array();
+
+	for (unsigned int i = 0; i < VSW_HIST_N_BUCKETS; i++) {
+		uint64_t end = vsw_hist_from(i + 1);
+
+		if (h->bucket[i] == 0)
+			continue;
+		json_array_append_new(
+			buckets,
+			json_pack("{s:I, s:o, s:I}",                       /**/
+				  "from_us", (json_int_t)vsw_hist_from(i), /**/
+				  "below_us",
+				  end == UINT64_MAX ? json_null() : json_integer((json_int_t)end),
+				  "count", (json_int_t)h->bucket[i]));
+	}
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:o}",                 /**/
+			 "count", (json_int_t)vsw_hist_count(h),           /**/
+			 "sum_us", (json_int_t)h->sum_us,                  /**/
+			 "p50_us", (json_int_t)vsw_hist_percentile(h, 50), /**/
+			 "p99_us", (json_int_t)vsw_hist_percentile(h, 99), /**/
+			 "max_us", (json_int_t)h->max_us,                  /**/
+			 "buckets", buckets);
+}
+
 json_t *
-json_of_guest(const struct vsw_guest_info *info, bool with_counters)
+json_of_hists(const struct vsw_hists *hists)
+{
+	json_t *object = json_object();
+
+	for (int i = 0; i < VSW_N_HISTS; i++)
+		json_object_set_new(object, vsw_hist_name(i), json_of_hist(&hists->of[i]));
+	return object;
+}
+
+json_t *
+json_of_guest(const struct vsw_guest_info *info, bool with_counters, bool with_hists)
 {
 	json_t *guest = json_of_spec(&info->spec);
 
 	json_object_set_new(guest, "status",
-			    json_pack("{s:s, s:I, s:I, s:b}",                     /**/
-				      "state", vsw_guest_state_str(info->state),  /**/
-				      "connections", (json_int_t)info->n_conns,   /**/
-				      "poll_lcore", (json_int_t)info->poll_lcore, /**/
+			    json_pack("{s:s, s:I, s:I, s:I, s:I, s:b}",               /**/
+				      "state", vsw_guest_state_str(info->state),      /**/
+				      "connections", (json_int_t)info->n_conns,       /**/
+				      "loans_out", (json_int_t)info->n_loans,         /**/
+				      "poll_lcore", (json_int_t)info->poll_lcore,     /**/
+				      "bridge_lcore", (json_int_t)info->bridge_lcore, /**/
 				      "from_config", info->from_config));
 	if (with_counters)
 		json_object_set_new(guest, "counters", json_of_counters(&info->counters));
+	if (with_hists)
+		json_object_set_new(guest, "histograms", json_of_hists(&info->hists));
 	return guest;
 }
 
@@ -391,21 +432,29 @@ json_to_spec(const json_t *object, struct vsw_guest_spec *spec, char error[VSW_E
 json_t *
 json_of_conn(const struct vsw_conn_info *conn)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:f, s:I, s:I, s:I, s:I, s:b, s:b}",
-			 "id", (json_int_t)conn->id,                             /**/
-			 "guest_cid", (json_int_t)conn->guest_cid,               /**/
-			 "guest_port", (json_int_t)conn->guest_port,             /**/
-			 "far_cid", (json_int_t)conn->far_cid,                   /**/
-			 "far_port", (json_int_t)conn->far_port,                 /**/
-			 "opened_by", conn->from_guest ? "guest" : "far",        /**/
-			 "state", conn->state,                                   /**/
-			 "age_s", (double)conn->age_ms / 1000,                   /**/
-			 "from_guest_bytes", (json_int_t)conn->from_guest_bytes, /**/
-			 "to_guest_bytes", (json_int_t)conn->to_guest_bytes,     /**/
-			 "guest_window", (json_int_t)conn->guest_window,         /**/
-			 "waiting_bytes", (json_int_t)conn->waiting_bytes,       /**/
-			 "guest_sends", conn->guest_sends,                       /**/
-			 "guest_receives", conn->guest_receives);
+	return json_pack(
+		"{s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I,"
+		" s:I, s:I, s:I, s:b, s:b}",
+		"id", (json_int_t)conn->id,                                 /**/
+		"guest_cid", (json_int_t)conn->guest_cid,                   /**/
+		"guest_port", (json_int_t)conn->guest_port,                 /**/
+		"far_cid", (json_int_t)conn->far_cid,                       /**/
+		"far_port", (json_int_t)conn->far_port,                     /**/
+		"opened_by", conn->from_guest ? "guest" : "far",            /**/
+		"state", conn->state,                                       /**/
+		"age_s", (double)conn->age_ms / 1000,                       /**/
+		"from_guest_bytes", (json_int_t)conn->from_guest_bytes,     /**/
+		"to_guest_bytes", (json_int_t)conn->to_guest_bytes,         /**/
+		"from_guest_packets", (json_int_t)conn->from_guest_packets, /**/
+		"to_guest_packets", (json_int_t)conn->to_guest_packets,     /**/
+		"from_guest_stalls", (json_int_t)conn->from_guest_stalls,   /**/
+		"to_guest_stalls", (json_int_t)conn->to_guest_stalls,       /**/
+		"loans_out", (json_int_t)conn->loans_out,                   /**/
+		"guest_window", (json_int_t)conn->guest_window,             /**/
+		"waiting_bytes", (json_int_t)conn->waiting_bytes,           /**/
+		"far_waiting_bytes", (json_int_t)conn->far_waiting_bytes,   /**/
+		"guest_sends", conn->guest_sends,                           /**/
+		"guest_receives", conn->guest_receives);
 }
 
 json_t *
@@ -414,20 +463,22 @@ json_of_lcore(const struct vsw_lcore_info *lcore)
 	const struct vsw_loop_stats *stats = &lcore->stats;
 	json_t *roles = json_array();
 
-	if (lcore->is_control) {
+	if (lcore->is_control)
 		json_array_append_new(roles, json_string("control"));
+	if (lcore->is_bridge)
 		json_array_append_new(roles, json_string("bridge"));
-	}
 	if (lcore->is_poll)
 		json_array_append_new(roles, json_string("poll"));
-	return json_pack("{s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I}",    /**/
-			 "lcore", (json_int_t)lcore->lcore,             /**/
-			 "roles", roles,                                /**/
-			 "guests", (json_int_t)lcore->n_guests,         /**/
-			 "busy_cycles", (json_int_t)stats->busy_cycles, /**/
+	return json_pack("{s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", /**/
+			 "lcore", (json_int_t)lcore->lcore,                    /**/
+			 "roles", roles,                                       /**/
+			 "guests", (json_int_t)lcore->n_guests,                /**/
+			 "bridged_guests", (json_int_t)lcore->n_bridged,       /**/
+			 "busy_cycles", (json_int_t)stats->busy_cycles,        /**/
 			 "idle_cycles", (json_int_t)(stats->total_cycles - stats->busy_cycles),
 			 "total_cycles", (json_int_t)stats->total_cycles, /**/
 			 "turns", (json_int_t)stats->n_turns,             /**/
+			 "messages", (json_int_t)stats->n_messages,       /**/
 			 "sleeps", (json_int_t)stats->n_sleeps);
 }
 

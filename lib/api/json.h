@@ -11,9 +11,11 @@
 
 /* A guest as it is configured: what json_to_spec() takes. NULL: out of memory. */
 json_t *json_of_spec(const struct vsw_guest_spec *spec);
-/* The same with "status", and "counters" if wanted. */
-json_t *json_of_guest(const struct vsw_guest_info *info, bool with_counters);
+/* The same with "status", and "counters" and "histograms" if wanted. */
+json_t *json_of_guest(const struct vsw_guest_info *info, bool with_counters, bool with_hists);
 json_t *json_of_counters(const struct vsw_counters *counters);
+/* Each by its name; only buckets that are not empty. */
+json_t *json_of_hists(const struct vsw_hists *hists);
 json_t *json_of_conn(const struct vsw_conn_info *conn);
 json_t *json_of_lcore(const struct vsw_lcore_info *lcore);
 /* Every group with the names of its guests. */

@@ -19,6 +19,7 @@
 #include <rte_lcore.h>
 
 #include "vsw_base.h"
+#include "vsw_clock.h"
 #include "vsw_quota.h"
 #include "vsw_socket_close.h"
 #include "stream.h"
@@ -282,6 +283,7 @@ on_adopt(void *ctx, struct vsw_msg *msg)
 		vsw_msg_free(msg);
 		return;
 	}
+	stream->asked = msg->since;
 	stream->was_refused = true; /* until it is accepted */
 	msg->stream = stream;
 	vsw_msg_reply(msg->guest->poll_loop, msg, VSW_MSG_INCOMING);
@@ -296,6 +298,8 @@ on_accept(void *ctx, struct vsw_msg *msg)
 
 	/* A host that is gone already may still have sent something: it goes to the guest. */
 	(void)!send(stream->watch.fd, ok, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	vsw_hist_add(&stream->account->hists.of[VSW_HIST_CONNECT_FROM_HOST],
+		     vsw_us_since(stream->asked));
 	stream->conn = msg->conn;
 	stream->was_refused = false;
 	mark_dirty(ctx, stream); /* what happened so far is told now */
@@ -367,11 +371,13 @@ on_open_account(void *ctx, struct vsw_msg *msg)
 
 	msg->result = account != NULL ? 0 : -ENOMEM;
 	msg->counters = NULL;
+	msg->hists = NULL;
 	if (account != NULL) {
 		TAILQ_INIT(&account->streams);
 		TAILQ_INSERT_TAIL(&bridge->accounts, account, entry);
 		bridge->by_id[msg->guest->id] = account;
 		msg->counters = &account->counters;
+		msg->hists = &account->hists;
 	}
 	vsw_msg_reply(msg->reply_to, msg, VSW_MSG_ACCOUNT_OPEN);
 }

@@ -36,6 +36,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "vsw_clock.h"
 #include "vsw_guard.h"
 #include "vsw_iov.h"
 
@@ -105,7 +106,11 @@ took(struct vsw_stream *stream, size_t len)
 {
 	size_t spilled = stream->backlog.spill.len;
 	struct vsw_msg *loans = vsw_backlog_take(&stream->backlog, len);
+	uint64_t since = vsw_backlog_timed(&stream->backlog);
 
+	if (since != 0)
+		vsw_hist_add(&stream->account->hists.of[VSW_HIST_WAIT_TO_HOST],
+			     vsw_us_since(since));
 	stream->account->spilled -= spilled - stream->backlog.spill.len;
 	return_loans(stream, loans, 0);
 }
@@ -162,6 +167,7 @@ spill_loans(struct vsw_stream *stream, bool force)
 		vsw_count(&account->counters, VSW_CTR_SPILLED_BYTES,
 			  stream->backlog.spill.len - before);
 		if (msg == NULL) { /* no memory: the stream cannot be kept whole */
+			vsw_count(&account->counters, VSW_CTR_RESET_NO_MEMORY, 1);
 			die(stream, ENOMEM);
 			return;
 		}

@@ -10,6 +10,7 @@
 
 #include "vsw_backlog.h"
 #include "vsw_guest_conf.h"
+#include "vsw_hist.h"
 #include "vsw_loop.h"
 #include "vsw_stats.h"
 
@@ -21,6 +22,7 @@ struct vsw_bridge_guest {
 	TAILQ_ENTRY(vsw_bridge_guest) entry; /* of bridge->accounts */
 	bool is_closed;                      /* the guest has gone */
 	struct vsw_counters counters;
+	struct vsw_hists hists;
 	size_t spilled; /* bytes in the spill buffers of its streams */
 	TAILQ_HEAD(, vsw_stream) streams;
 };
@@ -32,6 +34,8 @@ struct vsw_stream {
 	struct vsw_bridge_guest *account;
 	uint16_t guest_id;
 	void *conn; /* the poll role's; NULL: nobody is to be told anything */
+
+	uint64_t asked; /* TSC at which its CONNECT line was complete */
 
 	struct vsw_backlog backlog; /* what the host has not taken */
 	unsigned int n_held;        /* of its loans: counted as held */

@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <bsd/stdlib.h>
 #include <bsd/string.h>
 
 #include "vsw_base.h"
+#include "vsw_number.h"
 
 /* One `key=value`. @return 0 or -EINVAL. */
 static int
@@ -103,10 +103,15 @@ set_idle(struct vsw_conf *conf, const char *value)
 static const char *
 set_max_guests(struct vsw_conf *conf, const char *value)
 {
-	const char *wrong;
+	return vsw_number_read_u32(value, 1, VSW_GUESTS_SERVED, &conf->max_guests)
+		       ? NULL
+		       : "it is a number from 1 to 511";
+}
 
-	conf->max_guests = (uint32_t)strtonum(value, 1, VSW_GUESTS_SERVED, &wrong);
-	return wrong == NULL ? NULL : "it is a number from 1 to 511";
+static const char *
+set_bridge_lcores(struct vsw_conf *conf, const char *value)
+{
+	return vsw_lcores_read(&conf->bridge_lcores, value);
 }
 
 static const char *
@@ -137,6 +142,7 @@ static const struct {
 } settings[] = {
 	{"idle", "idle", set_idle},
 	{"max-guests", "max_guests", set_max_guests},
+	{"bridge-lcores", "bridge_lcores", set_bridge_lcores},
 	{"api", "api", set_api},
 	{"api-mode", "api_mode", set_api_mode},
 };

@@ -169,6 +169,19 @@ vsw_conf_say(const struct vsw_conf *conf, const struct vsw_conf_guest *guest, co
 		 at->column, vsw_guest_spec_yaml_key(key, name), why);
 }
 
+void
+vsw_conf_say_setting(const struct vsw_conf *conf, const char *key, const struct vsw_conf_pos *at,
+		     const char *why, char error[VSW_CONF_ERROR_SIZE])
+{
+	char name[64];
+
+	if (at->line == 0)
+		snprintf(error, VSW_CONF_ERROR_SIZE, "--%s: %s", key, why);
+	else
+		snprintf(error, VSW_CONF_ERROR_SIZE, "%.1024s:%u:%u: %s: %s", conf->file, at->line,
+			 at->column, vsw_guest_spec_yaml_key(key, name), why);
+}
+
 static int
 fail(const struct vsw_conf *conf, const struct vsw_conf_guest *guest, const char *key,
      const char *why, char *error)

@@ -310,11 +310,16 @@ on_top_key(struct reader *r, void *ctx, const char *key, const yaml_node_t *key_
 	if (rc == -EINVAL && text == NULL)
 		return refuse(r, value, key);
 	if (rc == -ENOENT)
-		return fail(r, &key_node->start_mark,
-			    "unknown key '%.64s'; known are vms, eal, idle, max_guests, api and "
-			    "api_mode",
-			    key);
-	return rc == 0 ? 0 : fail(r, &value->start_mark, "%.64s: %s", key, why);
+		return fail(
+			r, &key_node->start_mark,
+			"unknown key '%.64s'; known are vms, eal, bridge_lcores, idle, max_guests, "
+			"api and api_mode",
+			key);
+	if (rc != 0)
+		return fail(r, &value->start_mark, "%.64s: %s", key, why);
+	if (strncmp(key, "bridge", 6) == 0)
+		r->conf->bridge_lcores_at = pos_of(&value->start_mark);
+	return 0;
 }
 
 static int

@@ -16,6 +16,7 @@
 #include <bsd/string.h>
 
 #include "vsw_base.h"
+#include "vsw_number.h"
 #include "vsw_packet.h"
 
 /* sun_path takes 107 characters; for every guest port "_4294967295" must fit behind it. */
@@ -47,15 +48,6 @@ vsw_guest_spec_init(struct vsw_guest_spec *spec)
  */
 
 typedef const char *(*set_fn)(struct vsw_guest_spec *spec, const char *value);
-
-static bool
-read_u32(const char *value, long long min, long long max, uint32_t *number)
-{
-	const char *wrong;
-
-	*number = (uint32_t)strtonum(value, min, max, &wrong);
-	return wrong == NULL;
-}
 
 static bool
 read_bool(const char *value, bool *on)
@@ -94,9 +86,9 @@ set_name(struct vsw_guest_spec *spec, const char *value)
 static const char *
 set_guest_cid(struct vsw_guest_spec *spec, const char *value)
 {
-	return read_u32(value, VSW_CID_GUEST_MIN, VSW_CID_GUEST_MAX, &spec->cid)
+	return vsw_number_read_u32(value, VSW_CID_GUEST_MIN, VSW_CID_GUEST_MAX, &spec->cid)
 		       ? NULL
-		       : "a guest has a CID from 3 to 4294967294";
+		       : "a guest has a CID from 3 to 4294967294, in plain digits";
 }
 
 static const char *
@@ -126,7 +118,7 @@ set_client(struct vsw_guest_spec *spec, const char *value)
 static const char *
 set_tx_buffer_size(struct vsw_guest_spec *spec, const char *value)
 {
-	return read_u32(value, 1, 1 << 30, &spec->window_bytes)
+	return vsw_number_read_u32(value, 1, 1 << 30, &spec->window_bytes)
 		       ? NULL
 		       : "it is a number of bytes from 1 to 1073741824";
 }
@@ -134,7 +126,7 @@ set_tx_buffer_size(struct vsw_guest_spec *spec, const char *value)
 static const char *
 set_queue_size(struct vsw_guest_spec *spec, const char *value)
 {
-	if (read_u32(value, 1, 32768, &spec->queue_size) &&
+	if (vsw_number_read_u32(value, 1, 32768, &spec->queue_size) &&
 	    (spec->queue_size & (spec->queue_size - 1)) == 0)
 		return NULL;
 	return "it is a power of two from 1 to 32768";
@@ -194,16 +186,18 @@ set_hairpin(struct vsw_guest_spec *spec, const char *value)
 static const char *
 set_lcore(struct vsw_guest_spec *spec, const char *value)
 {
-	const char *wrong;
+	uint32_t lcore;
 
-	spec->lcore = (int32_t)strtonum(value, 0, 1023, &wrong);
-	return wrong == NULL ? NULL : "it is the number of a polling lcore";
+	if (!vsw_number_read_u32(value, 0, 1023, &lcore))
+		return "it is the number of a polling lcore";
+	spec->lcore = (int32_t)lcore;
+	return NULL;
 }
 
 static const char *
 set_limit_connections(struct vsw_guest_spec *spec, const char *value)
 {
-	return read_u32(value, 1, 1 << 20, &spec->max_connections)
+	return vsw_number_read_u32(value, 1, 1 << 20, &spec->max_connections)
 		       ? NULL
 		       : "it is a number of connections from 1 to 1048576";
 }
@@ -211,7 +205,7 @@ set_limit_connections(struct vsw_guest_spec *spec, const char *value)
 static const char *
 set_limit_handshakes(struct vsw_guest_spec *spec, const char *value)
 {
-	return read_u32(value, 1, 1 << 20, &spec->max_handshakes)
+	return vsw_number_read_u32(value, 1, 1 << 20, &spec->max_handshakes)
 		       ? NULL
 		       : "it is a number of hosts from 1 to 1048576";
 }
@@ -219,7 +213,7 @@ set_limit_handshakes(struct vsw_guest_spec *spec, const char *value)
 static const char *
 set_limit_loans(struct vsw_guest_spec *spec, const char *value)
 {
-	return read_u32(value, 1, VSW_LOANS_MAX, &spec->max_loans)
+	return vsw_number_read_u32(value, 1, VSW_LOANS_MAX, &spec->max_loans)
 		       ? NULL
 		       : "it is a number of buffers from 1 to 64";
 }
@@ -227,7 +221,7 @@ set_limit_loans(struct vsw_guest_spec *spec, const char *value)
 static const char *
 set_limit_spill_bytes(struct vsw_guest_spec *spec, const char *value)
 {
-	return read_u32(value, 0, 1 << 30, &spec->spill_bytes)
+	return vsw_number_read_u32(value, 0, 1 << 30, &spec->spill_bytes)
 		       ? NULL
 		       : "it is a number of bytes from 0 to 1073741824";
 }
@@ -250,7 +244,7 @@ set_socket_owner(struct vsw_guest_spec *spec, const char *value)
 {
 	const struct passwd *user;
 
-	if (read_u32(value, 0, UINT32_MAX - 1, &spec->socket_owner))
+	if (vsw_number_read_u32(value, 0, UINT32_MAX - 1, &spec->socket_owner))
 		return NULL;
 	user = getpwnam(value);
 	if (user == NULL)
@@ -264,7 +258,7 @@ set_socket_group(struct vsw_guest_spec *spec, const char *value)
 {
 	const struct group *group;
 
-	if (read_u32(value, 0, UINT32_MAX - 1, &spec->socket_group))
+	if (vsw_number_read_u32(value, 0, UINT32_MAX - 1, &spec->socket_group))
 		return NULL;
 	group = getgrnam(value);
 	if (group == NULL)

@@ -16,6 +16,7 @@
 #include <limits.h>
 
 #include "vsw_guest_spec.h"
+#include "vsw_lcores.h"
 #include "vsw_limits.h"
 #include "vsw_loop.h"
 
@@ -47,6 +48,9 @@ struct vsw_conf {
 	enum vsw_idle idle;
 	uint32_t max_guests; /**< 0: not said */
 
+	struct vsw_lcores bridge_lcores;      /**< they bridge; none: not said */
+	struct vsw_conf_pos bridge_lcores_at; /**< line 0: on the command line */
+
 	/* Only at the start: a reload does not look at it. */
 	char api[sizeof(((struct sockaddr_un *)0)->sun_path)]; /**< control API; "": none */
 	int32_t api_mode; /**< of its socket; 0: not said, which is 0600 */
@@ -70,8 +74,8 @@ int vsw_conf_add_vm(struct vsw_conf *conf, const char *arg, char error[VSW_CONF_
 int vsw_conf_add_guest(struct vsw_conf *conf, const struct vsw_conf_guest *guest,
 		       const char *origin, char error[VSW_CONF_ERROR_SIZE]);
 
-/** Set `idle`, `max-guests`, `api`, `api-mode`. @param value as the user wrote it. @return 0;
- * -ENOENT: there is no such setting; -EINVAL with @p why. */
+/** Set `idle`, `max-guests`, `bridge-lcores`, `api`, `api-mode`. @param value as the user wrote it.
+ * @return 0; -ENOENT: there is no such setting; -EINVAL with @p why. */
 int vsw_conf_set(struct vsw_conf *conf, const char *key, const char *value, char why[VSW_WHY_SIZE]);
 
 /**
@@ -101,8 +105,13 @@ int vsw_conf_check_paths(const struct vsw_conf *conf, enum vsw_conf_paths when,
 void vsw_conf_say(const struct vsw_conf *conf, const struct vsw_conf_guest *guest, const char *key,
 		  const char *why, char error[VSW_CONF_ERROR_SIZE]);
 
+/** Tell a mistake in the setting @p key, which is at @p at. */
+void vsw_conf_say_setting(const struct vsw_conf *conf, const char *key,
+			  const struct vsw_conf_pos *at, const char *why,
+			  char error[VSW_CONF_ERROR_SIZE]);
+
 /**
- * The parts of the two above, for guests that come one by one.
+ * The parts of vsw_conf_check() and vsw_conf_check_paths(), for guests that come one by one.
  * @param key out, when it fails: the key of @p spec that @p why is about.
  * @return 0 or -EINVAL (paths), -EEXIST (conflict: @p other has the CID, name or path).
  */

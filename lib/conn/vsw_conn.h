@@ -220,6 +220,13 @@ vsw_conn_has_pending(const struct vsw_conn *conn)
 	return conn->pending != 0;
 }
 
+/** The guest has used up the window it was told of: it waits until it is told another. */
+static inline bool
+vsw_conn_is_used_up(const struct vsw_conn *conn)
+{
+	return conn->from_guest_cnt == conn->fwd_cnt_told + conn->buf_alloc;
+}
+
 /** How much the guest takes now. */
 struct vsw_conn_window {
 	uint32_t bytes;

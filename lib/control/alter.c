@@ -53,16 +53,6 @@ refuse(struct plan *plan, const struct vsw_conf_guest *guest, int rc, const char
 }
 
 static bool
-polls(const struct vsw_control *control, int32_t lcore)
-{
-	for (unsigned int i = 0; i < control->n_poll; i++) {
-		if ((int32_t)vsw_loop_lcore(control->poll[i]) == lcore)
-			return true;
-	}
-	return false;
-}
-
-static bool
 has_path(const struct vsw_guest_spec *spec, const char *path)
 {
 	return strcmp(spec->socket, path) == 0 || strcmp(spec->uds_path, path) == 0;
@@ -98,13 +88,8 @@ check(struct vsw_control *control, struct plan *plan, const struct vsw_conf_gues
 	}
 	if (!is_coming)
 		return 0;
-	if (spec->lcore >= 0 && !polls(control, spec->lcore)) {
-		snprintf(why, sizeof(why),
-			 "lcore %d polls no guests; name one of the EAL's lcores (-l), not the "
-			 "main one unless it is alone",
-			 spec->lcore);
+	if (vsw_layout_check_lcore(&control->layout, spec->lcore, why) != 0)
 		return refuse(plan, guest, -EINVAL, "lcore", why);
-	}
 	if (vsw_guest_spec_check_paths(spec, VSW_CONF_PATHS_LATER, &key, why) != 0)
 		return refuse(plan, guest, -EINVAL, key, why);
 	if (!leaves_path(control, plan, spec->socket) &&
@@ -242,6 +227,9 @@ make_plan(struct vsw_control *control, struct plan *plan, struct vsw_conf_guest 
 		entry = named(control, req);
 		if (entry == NULL)
 			return -ENOENT;
+		if (req->expected != NULL && vsw_guest_spec_diff(&entry->spec, req->expected) != 0)
+			return request_fail(req, -ESTALE, "guest %u was changed meanwhile",
+					    entry->spec.cid);
 		plan->from_config = entry->from_config;
 		rc = complete_spec(req, guest);
 		if (rc == 0)

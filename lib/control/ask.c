@@ -46,27 +46,39 @@ n_conns_of(const struct entry *entry)
 	return entry->n_conns != NULL ? __atomic_load_n(entry->n_conns, __ATOMIC_RELAXED) : 0;
 }
 
-static void
-describe(const struct entry *entry, struct vsw_guest_info *info)
+static uint32_t
+n_loans_of(const struct entry *entry)
 {
-	*info = (struct vsw_guest_info){
-		.spec = entry->spec,
-		.state = state_of(entry),
-		.from_config = entry->from_config,
-		.poll_lcore = vsw_loop_lcore(entry->conf.poll_loop),
-		.n_conns = n_conns_of(entry),
-		.counters = entry->counters,
-	};
+	return entry->n_loans != NULL ? __atomic_load_n(entry->n_loans, __ATOMIC_RELAXED) : 0;
+}
+
+/* @p info is zeroed; what is not asked for is not touched. */
+static void
+describe(const struct entry *entry, bool with_hists, struct vsw_guest_info *info)
+{
+	info->spec = entry->spec;
+	info->state = state_of(entry);
+	info->from_config = entry->from_config;
+	info->poll_lcore = vsw_loop_lcore(entry->conf.poll_loop);
+	info->bridge_lcore = vsw_loop_lcore(entry->conf.bridge_loop);
+	info->n_conns = n_conns_of(entry);
+	info->n_loans = n_loans_of(entry);
+	info->counters = entry->counters;
 	if (entry->poll_counters != NULL)
 		vsw_counters_add(&info->counters, entry->poll_counters);
 	if (entry->bridge_counters != NULL)
 		vsw_counters_add(&info->counters, entry->bridge_counters);
+	if (with_hists && entry->poll_hists != NULL)
+		vsw_hists_add(&info->hists, entry->poll_hists);
+	if (with_hists && entry->bridge_hists != NULL)
+		vsw_hists_add(&info->hists, entry->bridge_hists);
 }
 
 static int
-compare_guests(const void *a, const void *b)
+compare_entries(const void *a, const void *b)
 {
-	const struct vsw_guest_info *x = a, *y = b;
+	const struct entry *x = *(const struct entry *const *)a;
+	const struct entry *y = *(const struct entry *const *)b;
 
 	return x->spec.cid < y->spec.cid ? -1 : x->spec.cid > y->spec.cid;
 }
@@ -75,21 +87,25 @@ static void
 list_guests(struct vsw_control *control, struct vsw_request *req)
 {
 	struct entry *only = req->who[0] != '\0' ? entry_by_who(control, req->who) : NULL;
+	const struct entry *entry[VSW_GUESTS_MAX];
+	unsigned int n = 0;
 
 	if (req->who[0] != '\0' && only == NULL) {
 		request_fail(req, -ENOENT, "there is no guest %s", req->who);
 		return;
 	}
-	req->guests = calloc(control->n_entries + 1, sizeof(req->guests[0]));
+	for (unsigned int i = 0; i < VSW_GUESTS_MAX; i++) {
+		if (control->entry[i] != NULL && (only == NULL || only == control->entry[i]))
+			entry[n++] = control->entry[i];
+	}
+	qsort(entry, n, sizeof(entry[0]), compare_entries);
+	req->guests = calloc(n + 1, sizeof(req->guests[0]));
 	if (req->guests == NULL) {
 		request_fail(req, -ENOMEM, "out of memory");
 		return;
 	}
-	for (unsigned int i = 0; i < VSW_GUESTS_MAX; i++) {
-		if (control->entry[i] != NULL && (only == NULL || only == control->entry[i]))
-			describe(control->entry[i], &req->guests[req->n_guests++]);
-	}
-	qsort(req->guests, req->n_guests, sizeof(req->guests[0]), compare_guests);
+	for (req->n_guests = 0; req->n_guests < n; req->n_guests++)
+		describe(entry[req->n_guests], req->with_hists, &req->guests[req->n_guests]);
 }
 
 /*
@@ -97,31 +113,34 @@ list_guests(struct vsw_control *control, struct vsw_request *req)
  */
 
 static void
+describe_lcore(const struct vsw_control *control, unsigned int lcore, struct vsw_lcore_info *info)
+{
+	const struct vsw_loop *loop = control->loops[lcore];
+
+	*info = (struct vsw_lcore_info){
+		.lcore = lcore,
+		.is_control = loop == control->loop,
+		.is_bridge = control->layout.bridge.has[lcore],
+		.is_poll = control->layout.poll.has[lcore],
+		.n_guests = place_n_polled(control, loop),
+		.n_bridged = place_n_bridged(control, loop),
+	};
+	vsw_loop_stats_get(loop, &info->stats);
+}
+
+static void
 list_lcores(struct vsw_control *control, struct vsw_request *req)
 {
-	bool is_alone = control->n_poll == 1 && control->poll[0] == control->loop;
-	unsigned int n = control->n_poll + !is_alone;
-
-	req->lcores = calloc(n, sizeof(req->lcores[0]));
+	req->lcores = calloc(RTE_MAX_LCORE, sizeof(req->lcores[0]));
 	if (req->lcores == NULL) {
 		request_fail(req, -ENOMEM, "out of memory");
 		return;
 	}
-	for (unsigned int i = 0; i < n; i++) {
-		struct vsw_lcore_info *info = &req->lcores[i];
-		bool is_poll = is_alone || i > 0;
-		const struct vsw_loop *loop =
-			is_poll ? control->poll[is_alone ? 0 : i - 1] : control->loop;
-
-		info->lcore = vsw_loop_lcore(loop);
-		info->is_control = loop == control->loop;
-		info->is_poll = is_poll;
-		for (unsigned int k = 0; k < VSW_GUESTS_MAX; k++)
-			info->n_guests += control->entry[k] != NULL &&
-					  control->entry[k]->conf.poll_loop == loop;
-		vsw_loop_stats_get(loop, &info->stats);
+	req->n_lcores = 0;
+	for (unsigned int lcore = 0; lcore < RTE_MAX_LCORE; lcore++) {
+		if (control->loops[lcore] != NULL)
+			describe_lcore(control, lcore, &req->lcores[req->n_lcores++]);
 	}
-	req->n_lcores = n;
 }
 
 static void

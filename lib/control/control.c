@@ -36,6 +36,8 @@ RTE_LOG_REGISTER(vsw_log_control, vsw.control, NOTICE);
 #define LEAVE_TIMEOUT_MS 3000
 #define FLUSH_TIMEOUT_MS 5000
 
+_Static_assert(RTE_MAX_LCORE <= VSW_LCORES_MAX, "a layout has room for all lcores");
+
 static void enter(struct vsw_control *control, enum phase phase);
 
 /*
@@ -66,12 +68,15 @@ leave(struct vsw_control *control)
 static void
 flush(struct vsw_control *control)
 {
-	struct vsw_msg *msg = control_alloc(control, VSW_MSG_FLUSH, NULL);
+	control->n_unquiet = control->n_bridges;
+	for (unsigned int i = 0; i < control->n_bridges; i++) {
+		struct vsw_msg *msg = control_alloc(control, VSW_MSG_FLUSH, NULL);
 
-	if (msg == NULL)
-		return; /* the timer makes an end */
-	msg->port = FLUSH_TIMEOUT_MS;
-	vsw_msg_send(control->bridge, msg);
+		if (msg == NULL)
+			return; /* the timer makes an end */
+		msg->port = FLUSH_TIMEOUT_MS;
+		vsw_msg_send(control->bridge[i], msg);
+	}
 }
 
 static void
@@ -79,7 +84,7 @@ enter(struct vsw_control *control, enum phase phase)
 {
 	static const unsigned int timeout_ms[PHASE_DONE] = {
 		[PHASE_LEAVE] = LEAVE_TIMEOUT_MS,
-		[PHASE_FLUSH] = FLUSH_TIMEOUT_MS + 100, /* the bridge keeps its own */
+		[PHASE_FLUSH] = FLUSH_TIMEOUT_MS + 100, /* each bridge keeps its own */
 	};
 
 	control->phase = phase;
@@ -109,7 +114,7 @@ on_quiet(void *ctx, struct vsw_msg *msg)
 	struct vsw_control *control = ctx;
 
 	vsw_msg_free(msg);
-	if (control->phase == PHASE_FLUSH)
+	if (--control->n_unquiet == 0 && control->phase == PHASE_FLUSH)
 		enter(control, PHASE_DONE);
 }
 
@@ -225,14 +230,25 @@ on_request(void *ctx, struct vsw_msg *msg)
  * The object.
  */
 
+static void
+take_layout(struct vsw_control *control, const struct vsw_control_setup *setup)
+{
+	control->layout = *setup->layout;
+	for (unsigned int lcore = 0; lcore < RTE_MAX_LCORE; lcore++) {
+		control->loops[lcore] = setup->loops[lcore];
+		if (control->layout.bridge.has[lcore])
+			control->bridge[control->n_bridges++] = setup->loops[lcore];
+		if (control->layout.poll.has[lcore])
+			control->poll[control->n_poll++] = setup->loops[lcore];
+	}
+	control->loop = control->loops[control->layout.main_lcore];
+	control->vhost = setup->vhost;
+}
+
 static int
 set_up(struct vsw_control *control, const struct vsw_control_setup *setup)
 {
-	control->loop = setup->loop;
-	control->vhost = setup->vhost;
-	control->bridge = setup->bridge;
-	memcpy(control->poll, setup->poll, setup->n_poll * sizeof(setup->poll[0]));
-	control->n_poll = setup->n_poll;
+	take_layout(control, setup);
 	control->max_guests = setup->max_guests;
 	control->umask = setup->umask;
 	control->on_up = setup->on_up;

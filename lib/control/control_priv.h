@@ -5,6 +5,7 @@
  *
  *   control.c   the life of the role: start, signals, closing down
  *   entry.c     a guest, step by step up and down; the routes
+ *   place.c     which lcores serve it
  *   alter.c     what a request that alters guests means, one at a time
  *   ask.c       what others want to know
  *   request.c   how they ask: the side of the other threads
@@ -51,7 +52,10 @@ struct entry {
 	struct vsw_counters counters;               /* of the handshakes */
 	const struct vsw_counters *poll_counters;   /* while attached */
 	const struct vsw_counters *bridge_counters; /* while it has an account */
+	const struct vsw_hists *poll_hists;         /* like poll_counters */
+	const struct vsw_hists *bridge_hists;       /* like bridge_counters */
 	const unsigned int *n_conns;                /* while attached */
+	const uint16_t *n_loans;                    /* while attached */
 };
 
 /* What is being altered. Guests leave first, then others come: they may use the same CIDs and
@@ -82,9 +86,12 @@ enum phase {
 };
 
 struct vsw_control {
-	struct vsw_loop *loop;
+	struct vsw_layout layout;
+	struct vsw_loop *loops[RTE_MAX_LCORE]; /* by lcore; NULL: there is none */
+	struct vsw_loop *loop;                 /* its own */
 	struct vsw_loop *vhost;
-	struct vsw_loop *bridge;
+	struct vsw_loop *bridge[RTE_MAX_LCORE];
+	unsigned int n_bridges;
 	struct vsw_loop *poll[RTE_MAX_LCORE];
 	unsigned int n_poll;
 	unsigned int max_guests;
@@ -97,6 +104,7 @@ struct vsw_control {
 	enum phase phase;
 	int exit_status;
 	bool is_ready;
+	unsigned int n_unquiet; /* bridges that still flush */
 	struct rte_timer phase_timer;
 	struct rte_timer retry_timer; /* a step found no memory */
 
@@ -149,6 +157,13 @@ void entry_register(struct vsw_control *control);
 /* A message, or NULL after which everything is tried again. */
 struct vsw_msg *control_alloc(struct vsw_control *control, enum vsw_verb verb,
 			      const struct vsw_guest_conf *guest);
+
+/* place.c */
+/* Set who serves a guest; @p lcore negative: any may poll it. */
+void place(const struct vsw_control *control, struct vsw_guest_conf *guest, int32_t lcore);
+/* How many guests a loop polls, or bridges. */
+unsigned int place_n_polled(const struct vsw_control *control, const struct vsw_loop *loop);
+unsigned int place_n_bridged(const struct vsw_control *control, const struct vsw_loop *loop);
 
 /* alter.c */
 void alter_start(struct vsw_control *control, const struct vsw_conf *conf);

@@ -40,6 +40,7 @@
 #define VSW_LOGTYPE vsw_log_control
 #include "vsw_base.h"
 #include "vsw_log.h"
+#include "vsw_number.h"
 #include "control_priv.h"
 
 extern int vsw_log_control;
@@ -202,36 +203,6 @@ groups_leave(struct entry *entry)
  * The object.
  */
 
-static unsigned int
-n_guests_of(const struct vsw_control *control, const struct vsw_loop *loop)
-{
-	unsigned int n = 0;
-
-	for (unsigned int i = 0; i < VSW_GUESTS_MAX; i++)
-		n += control->entry[i] != NULL && control->entry[i]->conf.poll_loop == loop;
-	return n;
-}
-
-static struct vsw_loop *
-place(const struct vsw_control *control, int32_t lcore)
-{
-	struct vsw_loop *best = NULL;
-	unsigned int n_best = 0;
-
-	for (unsigned int i = 0; i < control->n_poll; i++) {
-		struct vsw_loop *loop = control->poll[i];
-		unsigned int n = n_guests_of(control, loop);
-
-		if (lcore >= 0 && (int32_t)vsw_loop_lcore(loop) == lcore)
-			return loop;
-		if (best == NULL || n < n_best) {
-			best = loop;
-			n_best = n;
-		}
-	}
-	return best;
-}
-
 /* Slots go round, so that what is new is not mistaken for what has just gone. */
 static uint16_t
 free_slot(struct vsw_control *control)
@@ -291,8 +262,7 @@ entry_create(struct vsw_control *control, const struct vsw_guest_spec *spec, boo
 	entry->conf.hairpin = spec->hairpin;
 	set_limits(&entry->conf, spec);
 	groups_join(entry);
-	entry->conf.poll_loop = place(control, spec->lcore);
-	entry->conf.bridge_loop = control->bridge;
+	place(control, &entry->conf, spec->lcore);
 	rte_timer_init(&entry->drain_timer);
 
 	entry->conf.id = free_slot(control);
@@ -339,11 +309,10 @@ entry_by_cid(struct vsw_control *control, uint32_t cid)
 struct entry *
 entry_by_who(struct vsw_control *control, const char *who)
 {
-	char *end;
-	unsigned long long cid = strtoull(who, &end, 10);
+	uint32_t cid;
 
-	if (who[0] >= '0' && who[0] <= '9' && *end == '\0')
-		return cid <= UINT32_MAX ? entry_by_cid(control, (uint32_t)cid) : NULL;
+	if (vsw_number_read_u32(who, 0, UINT32_MAX, &cid))
+		return entry_by_cid(control, cid);
 	for (unsigned int i = 0; i < VSW_GUESTS_MAX; i++) {
 		if (control->entry[i] != NULL && strcmp(control->entry[i]->spec.name, who) == 0)
 			return control->entry[i];
@@ -433,7 +402,7 @@ advance_up(struct entry *entry)
 	if (entry->routes > control->routed || entry->handshakes != NULL)
 		return;
 	if (!entry->has_account) {
-		step(entry, control->bridge, VSW_MSG_OPEN_ACCOUNT);
+		step(entry, entry->conf.bridge_loop, VSW_MSG_OPEN_ACCOUNT);
 	} else if (!entry->is_attached) {
 		step(entry, entry->conf.poll_loop, VSW_MSG_ATTACH);
 	} else if (!entry->is_listening) {
@@ -480,14 +449,17 @@ advance_down(struct entry *entry)
 	} else if (entry->is_listening) {
 		step(entry, control->vhost, VSW_MSG_UNLISTEN);
 	} else if (entry->is_attached && !entry->has_passed) {
-		step(entry, control->bridge, VSW_MSG_BARRIER);
+		step(entry, entry->conf.bridge_loop, VSW_MSG_BARRIER);
 	} else if (entry->is_attached) {
 		entry->poll_counters = NULL;
+		entry->poll_hists = NULL;
 		entry->n_conns = NULL;
+		entry->n_loans = NULL;
 		step(entry, entry->conf.poll_loop, VSW_MSG_DETACH);
 	} else if (entry->has_account) {
 		entry->bridge_counters = NULL;
-		step(entry, control->bridge, VSW_MSG_CLOSE_ACCOUNT);
+		entry->bridge_hists = NULL;
+		step(entry, entry->conf.bridge_loop, VSW_MSG_CLOSE_ACCOUNT);
 	} else {
 		alter_on_gone(entry);
 	}
@@ -568,6 +540,7 @@ on_account_open(void *ctx, struct vsw_msg *msg)
 	entry->is_awaiting = false;
 	entry->has_account = msg->result == 0;
 	entry->bridge_counters = msg->counters;
+	entry->bridge_hists = msg->hists;
 	if (msg->result != 0)
 		fail(entry, "it", msg->result);
 	vsw_msg_free(msg);
@@ -582,7 +555,9 @@ on_attached(void *ctx, struct vsw_msg *msg)
 	entry->is_awaiting = false;
 	entry->is_attached = msg->result == 0;
 	entry->poll_counters = msg->counters;
+	entry->poll_hists = msg->hists;
 	entry->n_conns = msg->n_conns;
+	entry->n_loans = msg->n_loans;
 	if (msg->result != 0)
 		fail(entry, "it", msg->result);
 	vsw_msg_free(msg);

@@ -40,6 +40,7 @@ struct host {
 	bool is_watched; /* most lines are there when the host is accepted */
 	uint32_t port;
 	uint64_t deadline; /* timer cycles */
+	uint64_t since;    /* TSC: the line is complete */
 	TAILQ_ENTRY(host) entry;
 };
 
@@ -135,6 +136,7 @@ pass_on(struct host *host)
 	msg->guest = host->hs->guest;
 	msg->fd = host->watch.fd;
 	msg->port = host->port;
+	msg->since = host->since;
 	vsw_msg_send(host->hs->guest->bridge_loop, msg);
 	return true;
 }
@@ -159,6 +161,7 @@ finish(struct host *host)
 {
 	struct vsw_handshakes *hs = host->hs;
 
+	host->since = rte_rdtsc();
 	unwatch(host);
 	if (TAILQ_EMPTY(&hs->finished) && pass_on(host)) {
 		forget(host, &hs->reading);

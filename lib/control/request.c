@@ -174,6 +174,7 @@ vsw_control_list_guests(struct vsw_control *control, const char *who,
 
 	if (req == NULL)
 		return -ENOMEM;
+	req->with_hists = who != NULL;
 	rc = call(control, req, error);
 	*guests = req->guests;
 	*n = req->n_guests;

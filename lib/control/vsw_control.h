@@ -45,6 +45,8 @@
 #include "vsw_conf.h"
 #include "vsw_conn_info.h"
 #include "vsw_guest_spec.h"
+#include "vsw_hist.h"
+#include "vsw_layout.h"
 #include "vsw_loop.h"
 #include "vsw_stats.h"
 
@@ -80,16 +82,21 @@ struct vsw_guest_info {
 	enum vsw_guest_state state;
 	bool from_config;             /**< named by the configuration file: a reload looks at it */
 	uint32_t poll_lcore;          /**< where it is polled */
+	uint32_t bridge_lcore;        /**< where its host connections are bridged */
 	uint32_t n_conns;             /**< connections now */
+	uint32_t n_loans;             /**< messages with its payload that have not come back */
 	struct vsw_counters counters; /**< all owners' counters summed, since it was added */
+	struct vsw_hists hists;       /**< the same of its histograms, if with_hists was asked */
 };
 
 /** An lcore and its loop. */
 struct vsw_lcore_info {
 	uint32_t lcore;
-	bool is_control; /**< control and bridge */
+	bool is_control;
+	bool is_bridge;
 	bool is_poll;
-	uint32_t n_guests; /**< polled here */
+	uint32_t n_guests;  /**< polled here */
+	uint32_t n_bridged; /**< guests whose host connections are bridged here */
 	struct vsw_loop_stats stats;
 };
 
@@ -110,9 +117,9 @@ struct vsw_control_info {
 enum vsw_request_verb {
 	VSW_REQUEST_ADD_GUEST,     /**< spec */
 	VSW_REQUEST_REMOVE_GUEST,  /**< who */
-	VSW_REQUEST_CHANGE_GUEST,  /**< who, spec */
+	VSW_REQUEST_CHANGE_GUEST,  /**< who, spec, expected */
 	VSW_REQUEST_APPLY,         /**< conf: see vsw_control_reload() */
-	VSW_REQUEST_LIST_GUESTS,   /**< who, or "": all. Gives guests, n_guests */
+	VSW_REQUEST_LIST_GUESTS,   /**< who, or "": all; with_hists. Gives guests, n_guests */
 	VSW_REQUEST_LIST_CONNS,    /**< query. Gives page */
 	VSW_REQUEST_CLOSE_CONN,    /**< conn_id */
 	VSW_REQUEST_LIST_LCORES,   /**< gives lcores, n_lcores */
@@ -125,7 +132,10 @@ struct vsw_request {
 	enum vsw_request_verb verb;
 	char who[VSW_NAME_SIZE]; /**< a guest: its name, or its CID in digits */
 	struct vsw_guest_spec spec;
+	/** What the guest is now, or -ESTALE; NULL: whatever it is. Kept until the answer. */
+	const struct vsw_guest_spec *expected;
 	const struct vsw_conf *conf; /**< kept by reference until the answer */
+	bool with_hists;             /**< of LIST_GUESTS: they are 4 KiB for each guest */
 	struct vsw_conn_query query;
 	uint64_t conn_id;
 	char log_pattern[128]; /**< of log types, as EAL's --log-level: "vsw.*" */
@@ -136,7 +146,8 @@ struct vsw_request {
 
 	/* The answer. */
 	int result; /**< 0; -EINVAL: cannot be; -ENOENT: no such guest or connection; -EEXIST: a
-		     * guest has that already; -ESHUTDOWN: vswd is going; -ENOMEM; ... */
+		     * guest has that already; -ESTALE: it is not as expected; -ESHUTDOWN: vswd is
+		     * going; -ENOMEM; ... */
 	char error[VSW_ERROR_SIZE];    /**< one sentence when result < 0 */
 	struct vsw_guest_info *guests; /**< allocated, sorted by CID */
 	unsigned int n_guests;
@@ -168,7 +179,7 @@ void vsw_request_clear(struct vsw_request *req);
 
 /**
  * Add a guest; when this returns 0 its sockets listen. It is attached to the polling lcore with
- * the fewest guests, or the one that spec->lcore names.
+ * the fewest guests, or the one that spec->lcore names, and to the bridge with the fewest.
  */
 int vsw_control_add_guest(struct vsw_control *control, const struct vsw_guest_spec *spec,
 			  char error[VSW_ERROR_SIZE]);
@@ -197,7 +208,8 @@ int vsw_control_change_guest(struct vsw_control *control, const char *who,
  */
 int vsw_control_reload(struct vsw_control *control, char error[VSW_ERROR_SIZE]);
 
-/** All guests, by CID, or the one that @p who names (NULL: all). @param guests out: to free(). */
+/** All guests, by CID, or the one that @p who names (NULL: all), then with its histograms. @param
+ * guests out: to free(). */
 int vsw_control_list_guests(struct vsw_control *control, const char *who,
 			    struct vsw_guest_info **guests, unsigned int *n,
 			    char error[VSW_ERROR_SIZE]);
@@ -225,24 +237,24 @@ int vsw_control_set_log_level(struct vsw_control *control, const char *pattern, 
  */
 
 struct vsw_control_setup {
-	struct vsw_loop *loop;        /**< where it runs */
-	struct vsw_loop *vhost;       /**< of the VHOST role */
-	struct vsw_loop *bridge;      /**< of the bridge role */
-	struct vsw_loop *const *poll; /**< of the poll roles, n_poll of them */
-	unsigned int n_poll;
+	const struct vsw_layout *layout; /**< copied */
+	/** Of the layout's lcores, by number; NULL for other numbers. RTE_MAX_LCORE of them,
+	 * copied. */
+	struct vsw_loop *const *loops;
+	struct vsw_loop *vhost;      /**< of the VHOST role */
 	unsigned int max_guests;     /**< messages were made for so many */
 	mode_t umask;                /**< the user's, for sockets with VSW_MODE_DEFAULT */
 	const struct vsw_conf *conf; /**< guests to begin with, checked; copied */
 
-	/** Called on the loop's thread once the guests of conf are up, before anybody is told:
+	/** Called on the main lcore once the guests of conf are up, before anybody is told:
 	 * 0, or -errno for closing down. NULL is allowed. */
 	int (*on_up)(void *arg);
 	void *on_up_arg;
 };
 
 /**
- * Create the control role on setup->loop. Before the loop runs; the guests come up once it
- * does.
+ * Create the control role on the main lcore's loop. Before the loop runs; the guests come up
+ * once it does.
  *
  * Blocks SIGTERM, SIGINT and SIGHUP in the calling thread and takes them from a descriptor:
  * SIGHUP reloads; the first of the others closes down in order (guests are reset, streams

@@ -12,6 +12,8 @@ vsw_backlog_init(struct vsw_backlog *backlog)
 	backlog->last_loan = &backlog->first_loan;
 	backlog->n_loans = 0;
 	backlog->n_unreported = 0;
+	backlog->timed_since = 0;
+	backlog->timed_left = 0;
 }
 
 size_t
@@ -31,6 +33,10 @@ vsw_backlog_lend(struct vsw_backlog *backlog, struct vsw_msg *msg)
 	*backlog->last_loan = msg;
 	backlog->last_loan = &msg->next;
 	backlog->n_loans++;
+	if (msg->since != 0 && backlog->timed_since == 0) {
+		backlog->timed_since = msg->since;
+		backlog->timed_left = vsw_backlog_len(backlog);
+	}
 }
 
 unsigned int
@@ -84,6 +90,7 @@ vsw_backlog_take(struct vsw_backlog *backlog, size_t len)
 	size_t spilled = len < backlog->spill.len ? len : backlog->spill.len;
 	struct vsw_msg *done = NULL, **last = &done;
 
+	backlog->timed_left -= len < backlog->timed_left ? len : backlog->timed_left;
 	vsw_spill_drop(&backlog->spill, spilled);
 	backlog->n_unreported += (uint32_t)spilled;
 	len -= spilled;
@@ -119,6 +126,7 @@ vsw_backlog_drop(struct vsw_backlog *backlog)
 	for (struct vsw_msg *msg = loans; msg != NULL; msg = msg->next)
 		msg->len = 0;
 	vsw_spill_fini(&backlog->spill);
+	backlog->timed_since = 0;
 	backlog->first_loan = NULL;
 	backlog->last_loan = &backlog->first_loan;
 	backlog->n_loans = 0;

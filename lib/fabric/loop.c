@@ -170,6 +170,7 @@ vsw_loop_stats_get(const struct vsw_loop *loop, struct vsw_loop_stats *stats)
 	stats->busy_cycles = __atomic_load_n(&loop->stats.busy_cycles, __ATOMIC_RELAXED);
 	stats->total_cycles = __atomic_load_n(&loop->stats.total_cycles, __ATOMIC_RELAXED);
 	stats->n_turns = __atomic_load_n(&loop->stats.n_turns, __ATOMIC_RELAXED);
+	stats->n_messages = __atomic_load_n(&loop->stats.n_messages, __ATOMIC_RELAXED);
 	stats->n_sleeps = __atomic_load_n(&loop->stats.n_sleeps, __ATOMIC_RELAXED);
 }
 
@@ -270,6 +271,8 @@ handle_messages(struct vsw_loop *loop)
 			break;
 		n_done += n;
 	}
+	if (n_done > 0)
+		stats_add(&loop->stats.n_messages, n_done);
 	return n_done;
 }
 

@@ -9,6 +9,9 @@
  * those of a loan's last piece by the loan itself (`len`), all others, of spilled bytes and of
  * the first pieces of loans, by `n_unreported`, which the caller reports and sets to 0.
  *
+ * A loan with a time in `since` is timed, if no other one is: when its last byte has been taken,
+ * spilled or not, vsw_backlog_timed() tells.
+ *
  * Thread-safety: one lcore, the reader's.
  */
 #ifndef VSW_BACKLOG_H
@@ -25,6 +28,8 @@ struct vsw_backlog {
 	struct vsw_msg *first_loan, **last_loan;
 	unsigned int n_loans;
 	uint32_t n_unreported; /**< bytes taken that no loan has reported */
+	uint64_t timed_since;  /**< `since` of the loan that is timed; 0: none is */
+	size_t timed_left;     /**< bytes up to its end */
 };
 
 void vsw_backlog_init(struct vsw_backlog *backlog);
@@ -60,6 +65,18 @@ struct vsw_msg *vsw_backlog_take(struct vsw_backlog *backlog, size_t len);
  *         lost: it must be given up.
  */
 struct vsw_msg *vsw_backlog_spill(struct vsw_backlog *backlog);
+
+/** The time of a timed loan that has been taken since this was asked last; 0: there is none. */
+static inline uint64_t
+vsw_backlog_timed(struct vsw_backlog *backlog)
+{
+	uint64_t since = backlog->timed_since;
+
+	if (since == 0 || backlog->timed_left > 0)
+		return 0;
+	backlog->timed_since = 0;
+	return since;
+}
 
 /** Drop everything. @return all loans, joined by `next`; they report no bytes. */
 struct vsw_msg *vsw_backlog_drop(struct vsw_backlog *backlog);

@@ -43,9 +43,15 @@ struct vsw_conn_info {
 	uint32_t age_ms;
 	uint64_t from_guest_bytes;
 	uint64_t to_guest_bytes;
-	uint32_t guest_window;  /**< bytes that the guest would take now */
-	uint32_t waiting_bytes; /**< for the guest to take, from a sibling */
-	bool guest_sends;       /**< it has not shut its side down */
+	uint64_t from_guest_packets; /**< of any kind */
+	uint64_t to_guest_packets;
+	uint32_t from_guest_stalls; /**< times that the guest had used up its window */
+	uint32_t to_guest_stalls;   /**< times that data waited for the guest's window */
+	uint32_t loans_out;         /**< messages with its payload that have not come back */
+	uint32_t guest_window;      /**< bytes that the guest would take now */
+	uint32_t waiting_bytes;     /**< for the guest to take, from a sibling */
+	uint32_t far_waiting_bytes; /**< that the host or the sibling has not taken */
+	bool guest_sends;           /**< it has not shut its side down */
 	bool guest_receives;
 };
 

@@ -105,6 +105,7 @@ struct vsw_loop_stats {
 	uint64_t busy_cycles;  /**< TSC cycles of turns that found work */
 	uint64_t total_cycles; /**< TSC cycles since the loop began to run, sleep included */
 	uint64_t n_turns;
+	uint64_t n_messages; /**< that it has received */
 	uint64_t n_sleeps;
 };
 void vsw_loop_stats_get(const struct vsw_loop *loop, struct vsw_loop_stats *stats);

@@ -23,6 +23,7 @@
 struct vsw_conn_scan;
 struct vsw_counters;
 struct vsw_guest_conf;
+struct vsw_hists;
 struct vsw_loop;
 struct vsw_rings;
 struct vsw_routes;
@@ -123,7 +124,7 @@ enum vsw_role {
 	X(DETACH, POLL, "detach")                                                                  \
 	X(DETACHED, CONTROL, "detached")                                                           \
 	/* Keep an account of the streams of `guest`. Reply ACCOUNT_OPEN, result 0 or -errno;      \
-	 * `counters`. */                                                                          \
+	 * `counters` and `hists`. */                                                              \
 	X(OPEN_ACCOUNT, BRIDGE, "open-account")                                                    \
 	X(ACCOUNT_OPEN, CONTROL, "account-open")                                                   \
 	/* Reply PASSED: what was sent to this loop before has been dealt with. */                 \
@@ -222,8 +223,10 @@ struct vsw_msg {
 	uint32_t port;
 	int32_t fd; /**< of ADOPT; -1 otherwise */
 	const struct vsw_guest_conf *guest;
-	void *conn;   /**< the poll role's that began the conversation; opaque to others */
-	void *stream; /**< the bridge's, or another poll role's; opaque to others */
+	uint64_t since; /**< TSC; of ADOPT and INCOMING: the line was complete; of WRITE and
+			 * PEER_DATA: the chain was taken off the ring; 0: it is not timed */
+	void *conn;     /**< the poll role's that began the conversation; opaque to others */
+	void *stream;   /**< the bridge's, or another poll role's; opaque to others */
 	union {
 		struct { /* of PEER_* */
 			const struct vsw_guest_conf *peer;
@@ -245,8 +248,11 @@ struct vsw_msg {
 				struct vsw_conn_scan *scan; /**< the control role's */
 				uint64_t conn_id;
 			};
-			/** of ATTACHED: how many connections there are, like `counters` */
+			/** of the same answers, and like `counters` */
+			const struct vsw_hists *hists;
+			/** of ATTACHED, like `counters`: connections, and loans out */
 			const unsigned int *n_conns;
+			const uint16_t *n_loans;
 		};
 		void *request; /* of REQUEST */
 	};

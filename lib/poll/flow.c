@@ -190,6 +190,7 @@ flow_from_guest(struct guest *guest, const struct vsw_pkt *request,
 
 	if (flow == NULL)
 		return NULL;
+	flow->from_guest_packets = 1;
 	if (sibling != NULL) {
 		flow->sibling = sibling;
 		flow->far_loop = sibling->poll_loop;
@@ -264,12 +265,17 @@ static void
 count_end(struct flow *flow)
 {
 	static const int counter[VSW_CONN_N_REASONS] = {
+		[VSW_CONN_REASON_GUEST_CLOSED] = VSW_CTR_CONNS_CLOSED,
+		[VSW_CONN_REASON_GUEST_RESET] = VSW_CTR_RESET_BY_GUEST,
+		[VSW_CONN_REASON_FAR_CLOSED] = VSW_CTR_CONNS_CLOSED,
 		[VSW_CONN_REASON_REFUSED_BY_GUEST] = VSW_CTR_REFUSED_BY_GUEST,
 		[VSW_CONN_REASON_FAR_RESET] = VSW_CTR_RESET_BY_SIBLING,
 		[VSW_CONN_REASON_REQUEST_TIMEOUT] = VSW_CTR_REFUSED_TIMEOUT,
 		[VSW_CONN_REASON_CLOSE_TIMEOUT] = VSW_CTR_RESET_CLOSE_TIMEOUT,
 		[VSW_CONN_REASON_PROTOCOL] = VSW_CTR_RESET_PROTOCOL,
 		[VSW_CONN_REASON_CREDIT] = VSW_CTR_RESET_CREDIT,
+		[VSW_CONN_REASON_SUPERSEDED] = VSW_CTR_RESET_SUPERSEDED,
+		[VSW_CONN_REASON_GUEST_GONE] = VSW_CTR_RESET_GUEST_GONE,
 	};
 
 	if (flow->conn.reason == VSW_CONN_REASON_REFUSED_BY_FAR)
@@ -376,6 +382,7 @@ flow_schedule(struct flow *flow)
 	}
 	if (is_stalled && vsw_conn_stalled(&flow->conn)) {
 		vsw_count(&guest->counters, VSW_CTR_CREDIT_STALLS, 1);
+		flow->to_guest_stalls++;
 		flow->probe_ms = PROBE_FIRST_MS;
 		arm(&flow->probe, flow->probe_ms, on_probe, flow);
 	}

@@ -8,6 +8,8 @@
  * for its payload. Otherwise it and those behind it are put back in order and the guest's
  * ring fills up: back-pressure on this guest alone, nothing dropped.
  */
+#include <rte_cycles.h>
+
 #include "vsw_base.h"
 #include "vsw_iov.h"
 #include "poll_guest.h"
@@ -123,9 +125,8 @@ alloc_parts(struct flow *flow, uint16_t n_segs, struct vsw_msg *msgs[PARTS_MAX])
 }
 
 static void
-note_given(struct flow *flow, unsigned int n_parts, uint32_t len)
+note_given(struct flow *flow, uint32_t len)
 {
-	flow->n_loans_out += n_parts;
 	flow->far_bytes += len;
 	flow->guest->far_bytes += len;
 }
@@ -136,6 +137,16 @@ may_be_held(const struct guest *guest)
 {
 	return guest->n_parts_out <= LOANS_BEFORE_NO_HOLD(guest) &&
 	       guest->n_descs_out <= guest->from_guest.conf.size / RING_FRACTION_HELD;
+}
+
+/* One packet in VSW_HIST_SAMPLE is timed. @return the time, or 0. */
+static uint64_t
+time_if_due(struct guest *guest)
+{
+	if (guest->n_untimed-- > 0)
+		return 0;
+	guest->n_untimed = VSW_HIST_SAMPLE - 1;
+	return rte_rdtsc();
 }
 
 static void
@@ -152,10 +163,12 @@ lend(struct flow *flow, const struct vsw_chain *chain, struct vsw_msg **msgs, un
 		.n_parts = (uint16_t)n_parts,
 		.n_descs = n_descs,
 	};
+	flow->n_loans_out += n_parts;
 	guest->n_parts_out += n_parts;
 	guest->n_descs_out += n_descs;
 	if (flow->sibling != NULL)
-		note_given(flow, n_parts, chain->len);
+		note_given(flow, chain->len);
+	msgs[n_parts - 1]->since = time_if_due(guest);
 	for (unsigned int i = 0; i < n_parts; i++) {
 		struct vsw_msg *msg = msgs[i];
 
@@ -169,6 +182,13 @@ lend(struct flow *flow, const struct vsw_chain *chain, struct vsw_msg **msgs, un
 		}
 		vsw_msg_send(flow->far_loop, msg);
 	}
+}
+
+static void
+note_stall(struct flow *flow)
+{
+	vsw_count(&flow->guest->counters, VSW_CTR_CREDIT_STALLS_FROM_GUEST, 1);
+	flow->from_guest_stalls++;
 }
 
 static bool
@@ -191,7 +211,10 @@ take_payload(struct flow *flow, const struct vsw_pkt *pkt, struct vsw_chain *cha
 	poll_tap(guest, pkt, NULL, chain->segs, chain->n_segs);
 	actions = vsw_conn_input(&flow->conn, pkt);
 	if (actions & VSW_CONN_ACT_DELIVER) {
+		flow->from_guest_packets++;
 		flow->from_guest_bytes += pkt->len;
+		if (vsw_conn_is_used_up(&flow->conn))
+			note_stall(flow);
 		lend(flow, chain, msgs, n_parts);
 	} else {
 		free_all(guest, msgs, n_parts);
@@ -210,6 +233,7 @@ take_known(struct flow *flow, const struct vsw_pkt *pkt)
 {
 	uint32_t actions = vsw_conn_input(&flow->conn, pkt);
 
+	flow->from_guest_packets++;
 	if (flow->sibling != NULL && (flow->conn.guest_shut & VSW_SHUTDOWN_RCV))
 		actions |= sibling_discard(flow);
 	flow_act(flow, actions);
@@ -310,10 +334,9 @@ from_guest_on_wrote(void *ctx, struct vsw_msg *msg)
 	guest_free(guest, msg);
 	if (flow == NULL)
 		return;
-	if (flow->sibling != NULL) {
-		flow->n_loans_out--;
+	flow->n_loans_out--;
+	if (flow->sibling != NULL)
 		sibling_account(flow, len);
-	} else if (len > 0) {
+	else if (len > 0)
 		flow_event(flow, VSW_CONN_EV_FAR_TOOK, len);
-	}
 }

@@ -40,8 +40,15 @@ describe(const struct flow *flow, struct vsw_conn_info *info)
 		.age_ms = (uint32_t)((rte_rdtsc() - flow->born) / (rte_get_tsc_hz() / 1000)),
 		.from_guest_bytes = flow->from_guest_bytes,
 		.to_guest_bytes = flow->to_guest_bytes,
+		.from_guest_packets = flow->from_guest_packets,
+		.to_guest_packets = flow->to_guest_packets,
+		.from_guest_stalls = flow->from_guest_stalls,
+		.to_guest_stalls = flow->to_guest_stalls,
+		.loans_out = flow->n_loans_out,
 		.guest_window = vsw_conn_window(conn).bytes,
 		.waiting_bytes = (uint32_t)flow->backlog.spill.len,
+		.far_waiting_bytes = flow->sibling != NULL ? flow->far_bytes
+							   : conn->from_guest_cnt - conn->fwd_cnt,
 		.guest_sends = !(conn->guest_shut & VSW_SHUTDOWN_SEND),
 		.guest_receives = !(conn->guest_shut & VSW_SHUTDOWN_RCV),
 	};
@@ -78,6 +85,7 @@ list_on_close_conn(void *ctx, struct vsw_msg *msg)
 	msg->result = -ENOENT;
 	TAILQ_FOREACH (flow, &guest->flows, all_entry) {
 		if (id_of(flow) == msg->conn_id && flow->conn.state != VSW_CONN_CLOSED) {
+			vsw_count(&guest->counters, VSW_CTR_RESET_BY_OPERATOR, 1);
 			flow_event(flow, VSW_CONN_EV_ABORT, 0);
 			msg->result = 0;
 			break;

@@ -120,7 +120,9 @@ on_attach(void *ctx, struct vsw_msg *msg)
 
 	msg->result = guest != NULL ? 0 : -ENOMEM;
 	msg->counters = guest != NULL ? &guest->counters : NULL;
+	msg->hists = guest != NULL ? &guest->hists : NULL;
 	msg->n_conns = guest != NULL ? &guest->n_flows : NULL;
+	msg->n_loans = guest != NULL ? &guest->n_parts_out : NULL;
 	vsw_msg_reply(msg->reply_to, msg, VSW_MSG_ATTACHED);
 }
 

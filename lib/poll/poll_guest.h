@@ -17,6 +17,7 @@
 #include "vsw_base.h"
 #include "vsw_conn_table.h"
 #include "vsw_guest_conf.h"
+#include "vsw_hist.h"
 #include "vsw_loop.h"
 #include "vsw_rings.h"
 #include "vsw_route.h"
@@ -65,6 +66,10 @@ struct flow {
 	uint64_t born;   /* TSC */
 	uint64_t from_guest_bytes;
 	uint64_t to_guest_bytes;
+	uint64_t from_guest_packets;
+	uint64_t to_guest_packets;
+	uint32_t from_guest_stalls;
+	uint32_t to_guest_stalls;
 
 	/* The far end: a stream at the guest's bridge, or the flow of a sibling. */
 	const struct vsw_guest_conf *sibling; /* NULL: a host stream; &nobody: has gone */
@@ -86,7 +91,7 @@ struct flow {
 	bool is_recalled;       /* PEER_RECALL is out */
 	uint16_t n_read_chains; /* how many buffers the next READ takes */
 	uint16_t probe_ms;
-	uint16_t n_loans_out; /* to the sibling */
+	uint16_t n_loans_out; /* to the far end */
 	uint32_t far_bytes;   /* given to the sibling and not in its buffers yet */
 	uint32_t far_taken;   /* what has left those lately, see sibling_run_due() */
 
@@ -123,6 +128,8 @@ struct guest {
 	TAILQ_ENTRY(guest) entry; /* of poll->guests */
 	enum guest_state state;
 	struct vsw_counters counters;
+	struct vsw_hists hists;
+	uint32_t n_untimed; /* packets with payload until one is timed again */
 
 	/* Rings. */
 	struct vsw_mem mem;

@@ -25,6 +25,7 @@
 #include <rte_cycles.h>
 #include <rte_lcore.h>
 
+#include "vsw_clock.h"
 #include "vsw_iov.h"
 #include "poll_guest.h"
 
@@ -73,8 +74,10 @@ spill_all(struct flow *flow)
 
 		vsw_count(&flow->guest->counters, VSW_CTR_SPILLED_BYTES,
 			  flow->backlog.spill.len - before);
-		if (msg == NULL) /* no memory: the stream cannot be kept whole */
+		if (msg == NULL) { /* no memory: the stream cannot be kept whole */
+			vsw_count(&flow->guest->counters, VSW_CTR_RESET_NO_MEMORY, 1);
 			return vsw_conn_event(&flow->conn, VSW_CONN_EV_ABORT, 0);
+		}
 		return_loans(flow, msg, 0);
 	}
 	return 0;
@@ -129,6 +132,7 @@ fill_buffer(struct flow *flow, struct vsw_chain *chain, struct vsw_iov_cursor *s
 	poll_tap(guest, &pkt, raw, chain->segs + first, chain->n_segs - first);
 	vsw_virtq_push(&guest->to_guest, chain->head, (uint32_t)sizeof(raw) + part);
 	vsw_count(&guest->counters, VSW_CTR_TO_GUEST_PACKETS, 1);
+	flow->to_guest_packets++;
 	return part;
 }
 
@@ -152,6 +156,7 @@ sibling_deliver(struct vsw_poll *poll, struct flow *flow)
 	struct vsw_iov_cursor src = {.iov = iov};
 	size_t len = vsw_iov_len(iov, n_segs);
 	uint32_t left, done = 0;
+	uint64_t since;
 
 	len = len < window.bytes ? len : window.bytes;
 	left = len < QUANTUM ? (uint32_t)len : QUANTUM;
@@ -178,6 +183,9 @@ sibling_deliver(struct vsw_poll *poll, struct flow *flow)
 	vsw_count(&guest->counters, VSW_CTR_TO_GUEST_BYTES, done);
 	flow->to_guest_bytes += done;
 	take(flow, done);
+	since = vsw_backlog_timed(&flow->backlog);
+	if (since != 0)
+		vsw_hist_add(&guest->hists.of[VSW_HIST_WAIT_FROM_SIBLING], vsw_us_since(since));
 	if (vsw_backlog_is_empty(&flow->backlog))
 		flow_act(flow, reach_end(flow));
 	else if (flow->far_is_done)
@@ -442,7 +450,8 @@ sibling_recall(struct flow *flow)
 {
 	struct vsw_msg *msg;
 
-	if (flow->n_loans_out == 0 || flow->is_recalled || flow->link != LINK_OPEN)
+	if (flow->sibling == NULL || flow->n_loans_out == 0 || flow->is_recalled ||
+	    flow->link != LINK_OPEN)
 		return;
 	msg = guest_alloc(flow->guest, VSW_MSG_PEER_RECALL);
 	if (msg == NULL)

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "vsw_base.h"
+#include "vsw_clock.h"
 #include "vsw_iov.h"
 #include "poll_guest.h"
 
@@ -69,6 +70,14 @@ send_resets(struct vsw_poll *poll, struct guest *guest)
 	return n;
 }
 
+static void
+note_connected(struct flow *flow)
+{
+	vsw_hist_add(&flow->guest->hists.of[flow->sibling != NULL ? VSW_HIST_CONNECT_TO_SIBLING
+								  : VSW_HIST_CONNECT_FROM_GUEST],
+		     vsw_us_since(flow->born));
+}
+
 /* Everything the guest must be told of one connection. False: no buffer for the rest. */
 static bool
 send_pending(struct vsw_poll *poll, struct flow *flow, uint32_t *actions)
@@ -82,6 +91,9 @@ send_pending(struct vsw_poll *poll, struct flow *flow, uint32_t *actions)
 			return false;
 		vsw_conn_next_packet(&flow->conn, &pkt, &act);
 		fill_buffer(flow->guest, chain, &pkt);
+		flow->to_guest_packets++;
+		if (pkt.op == VSW_OP_RESPONSE)
+			note_connected(flow);
 		*actions |= act;
 	}
 	return true;
@@ -356,6 +368,7 @@ to_guest_on_filled(void *ctx, struct vsw_msg *msg)
 	adapt(flow, msg->n_chains, n_used);
 	vsw_count(&guest->counters, VSW_CTR_TO_GUEST_PACKETS, n_used);
 	vsw_count(&guest->counters, VSW_CTR_TO_GUEST_BYTES, len);
+	flow->to_guest_packets += n_used;
 	flow->to_guest_bytes += len;
 
 	if (msg->flags & (VSW_MSG_F_DRAINED | VSW_MSG_F_EOF))

@@ -26,6 +26,7 @@
 	X(CONNS_TO_SIBLING, "conns_to_sibling", "connections opened by the guest to a sibling")    \
 	X(CONNS_FROM_SIBLING, "conns_from_sibling",                                                \
 	  "connections opened by a sibling to the guest")                                          \
+	X(CONNS_CLOSED, "conns_closed", "connections closed in order")                             \
 	X(REFUSED_BY_HOST, "refused_by_host", "guest requests that no host listener took")         \
 	X(REFUSED_BY_SIBLING, "refused_by_sibling", "guest requests that a sibling reset")         \
 	X(REFUSED_BY_GUEST, "refused_by_guest", "requests that the guest reset")                   \
@@ -34,7 +35,12 @@
 	X(REFUSED_DESCRIPTORS, "refused_descriptors",                                              \
 	  "host connections refused to leave descriptors to other guests")                         \
 	X(REFUSED_NOT_READY, "refused_not_ready", "requests while the guest was not running")      \
-	/* resets sent to the guest */                                                             \
+	/* resets */                                                                               \
+	X(RESET_BY_GUEST, "reset_by_guest", "connections that the guest has reset")                \
+	X(RESET_SUPERSEDED, "reset_superseded", "connections whose ports the guest used anew")     \
+	X(RESET_GUEST_GONE, "reset_guest_gone", "connections of a guest that stopped")             \
+	X(RESET_BY_OPERATOR, "reset_by_operator", "connections that were closed on request")       \
+	X(RESET_NO_MEMORY, "reset_no_memory", "connections that found no memory for a backlog")    \
 	X(RESET_UNKNOWN_CONN, "reset_unknown_conn", "packets for a connection that is not there")  \
 	X(RESET_UNKNOWN_CID, "reset_unknown_cid", "packets to a CID that is not there")            \
 	X(RESET_FORBIDDEN_CID, "reset_forbidden_cid", "packets to a CID of no common group")       \
@@ -47,6 +53,8 @@
 	X(RESET_CLOSE_TIMEOUT, "reset_close_timeout", "closed connections the guest kept")         \
 	/* stalls and buffering */                                                                 \
 	X(CREDIT_STALLS, "credit_stalls", "data had to wait for the guest's window")               \
+	X(CREDIT_STALLS_FROM_GUEST, "credit_stalls_from_guest",                                    \
+	  "the guest had used up its window: it had to wait")                                      \
 	X(BUFFER_STALLS, "buffer_stalls", "the guest had no receive buffer posted")                \
 	X(MESSAGE_STALLS, "message_stalls", "no message was free: the guest had to wait")          \
 	X(LOAN_STALLS, "loan_stalls", "too many chains were lent out: the guest had to wait")      \

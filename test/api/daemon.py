@@ -116,7 +116,7 @@ class Daemon:
 
     def add(self, cid, **fields):
         answer = self.ask("POST", "/guests", self.vm(cid, **fields))
-        assert answer.status == 201, answer.text
+        assert answer.status == 201, answer.text + self.read_log()
         return answer.json
 
     def guests(self):

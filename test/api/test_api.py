@@ -68,7 +68,7 @@ class Guests(unittest.TestCase):
         self.d.add(7, name="web", socket_mode="0660", socket_owner=os.getuid(), queue_size=256,
                    tx_buffer_size=65536, hairpin=False, groups="x+y")
         shown = self.d.ask("GET", "/guests/7").json
-        again = {k: v for k, v in shown.items() if k not in ("status", "counters")}
+        again = {k: v for k, v in shown.items() if k not in ("status", "counters", "histograms")}
         self.assertEqual(204, self.d.ask("DELETE", "/guests/7").status)
         answer = self.d.ask("POST", "/guests", again)
         self.assertEqual(201, answer.status, answer.text)
@@ -165,6 +165,28 @@ class Guests(unittest.TestCase):
         self.assertEqual(160, len(statuses))
         self.assertEqual(set(), set(statuses) - {201, 204, 404, 409})
         self.assertEqual([], self.d.guests())
+
+
+    def test_no_change_is_lost(self):
+        """Clients change one guest at once, each another key, which nobody else may put back."""
+        self.d.add(3)
+        keys = {"tx_buffer_size": (4096, 8192), "queue_size": (256, 1024),
+                "groups": (["x"], ["y"]), "hairpin": (False, True)}
+        lost = []
+
+        def change(key, values):
+            for value in values * 10:
+                self.d.ask("PATCH", "/guests/3", {key: value})
+                is_now = self.d.ask("GET", "/guests/3").json[key]
+                if is_now != value:
+                    lost.append((key, value, is_now))
+
+        threads = [threading.Thread(target=change, args=item) for item in keys.items()]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        self.assertEqual([], lost)
 
 
 class Firecracker(unittest.TestCase):
@@ -351,8 +373,11 @@ class State(unittest.TestCase):
                 _, _, family, kind = line.split()
                 self.assertNotIn(family, families)
                 families[family] = kind
-            elif line.startswith("# HELP "):
+            elif line.startswith(("# HELP ", "# UNIT ")):
                 self.assertEqual(family, line.split()[2])
+            elif families[family] == "histogram":
+                self.assertRegex(line, rf'^{family}_(bucket|sum|count)\{{(\w+="[^"\\]*",?)+\}} '
+                                 r"[0-9.]+$")
             else:
                 suffix = {"counter": "_total", "gauge": "", "info": "_info"}[families[family]]
                 self.assertRegex(line, rf'^{re.escape(family)}{suffix}(\{{(\w+="[^"\\]*",?)+\}})? '

@@ -34,8 +34,8 @@ class Systemd(unittest.TestCase):
         self.sock.bind(path)
         os.environ.update(NOTIFY_SOCKET=path, WATCHDOG_USEC="1500000")
         try:
-            self.d = Daemon(config="vms: [{guest_cid: 3, socket: $/s, uds_path: $/u}]\n",
-                            eal=("-l0,1",))
+            self.d = Daemon("--bridge-lcores=2", eal=("--lcores=(0-2)@(0,1)",),
+                            config="vms: [{guest_cid: 3, socket: $/s, uds_path: $/u}]\n")
         finally:
             del os.environ["NOTIFY_SOCKET"], os.environ["WATCHDOG_USEC"]
 
@@ -66,7 +66,7 @@ class Systemd(unittest.TestCase):
     def thread(self, name):
         for task in glob.glob(f"/proc/{self.d.process.pid}/task/*"):
             with open(f"{task}/comm", encoding="ascii") as comm:
-                if comm.read().strip().endswith(name):
+                if re.fullmatch(name, comm.read().strip()):
                     return int(os.path.basename(task))
         raise LookupError(name)
 
@@ -78,7 +78,7 @@ class Systemd(unittest.TestCase):
         return False
 
     def test_the_watchdog_goes_hungry_when_one_lcore_stands_still(self):
-        for name in ("worker-1", "vswd"):
+        for name in (r".*worker-?1", r".*worker-?2", "vswd"):  # rte-worker-1, dpdk-worker1
             with self.subTest(thread=name):
                 self.assertTrue(self.is_fed(WAIT))
                 tid = self.thread(name)
@@ -124,6 +124,9 @@ class Telemetry(unittest.TestCase):
                          tuple(conn[k] for k in ("guest_cid", "guest_port", "far_cid", "far_port",
                                                  "state")))
         self.assertEqual(3, self.ask("/vsock/guest/stats,3")["conns_from_host"])
+        times = self.ask("/vsock/guest/times,web")
+        self.assertEqual((3, 0), (times["connect_from_host_count"], times["wait_to_host_count"]))
+        self.assertLessEqual(times["connect_from_host_p50_us"], times["connect_from_host_max_us"])
         lcores = self.ask("/vsock/lcore/stats")
         self.assertEqual(([0], [1]), (lcores["lcore_ids"], lcores["guests"]))
         self.assertLess(lcores["busy_cycles"][0], lcores["total_cycles"][0])
@@ -133,8 +136,8 @@ class Telemetry(unittest.TestCase):
 
     def test_what_is_not_there(self):
         for command in ("/vsock/guest/info", "/vsock/guest/info,9", "/vsock/guest/stats,x",
-                        "/vsock/conn/info,7", "/vsock/conn/info,x", "/vsock/conn/list,x",
-                        "/vsock/conn/list,9"):
+                        "/vsock/guest/times,x", "/vsock/conn/info,7", "/vsock/conn/info,x",
+                        "/vsock/conn/list,x", "/vsock/conn/list,9"):
             self.assertIsNone(self.ask(command), command)
 
     def test_help(self):

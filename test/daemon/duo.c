@@ -37,11 +37,11 @@ static const char *const all_apart[N_VMS] = {
 };
 
 const struct variant sibling_variants[] = {
-	{"1 lcore", VSW_GUEST_QEMU, one_lcore, N_VMS, anywhere},
-	{"2 lcores", VSW_GUEST_UML, two_lcores, N_VMS, anywhere},
-	{"3 lcores, apart", VSW_GUEST_QEMU, three_lcores, N_VMS, apart},
-	{"3 lcores, together", VSW_GUEST_UML, three_lcores, N_VMS, together},
-	{"4 lcores on one cpu", VSW_GUEST_QEMU, one_cpu, N_VMS, all_apart},
+	{"1 lcore", VSW_GUEST_QEMU, one_lcore, .n_vms = N_VMS, .vm_items = anywhere},
+	{"2 lcores", VSW_GUEST_UML, two_lcores, .n_vms = N_VMS, .vm_items = anywhere},
+	{"3 lcores, apart", VSW_GUEST_QEMU, three_lcores, .n_vms = N_VMS, .vm_items = apart},
+	{"3 lcores, together", VSW_GUEST_UML, three_lcores, .n_vms = N_VMS, .vm_items = together},
+	{"4 lcores on one cpu", VSW_GUEST_QEMU, one_cpu, .n_vms = N_VMS, .vm_items = all_apart},
 };
 const size_t n_sibling_variants = VSW_ARRAY_SIZE(sibling_variants);
 

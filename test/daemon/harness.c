@@ -333,6 +333,10 @@ env_start(struct env *e)
 	for (const char *const *a = e->variant->eal_args; *a != NULL; a++)
 		argv[n++] = *a;
 	argv[n++] = "--";
+	if (e->variant->bridge_lcores != NULL) {
+		argv[n++] = "--bridge-lcores";
+		argv[n++] = e->variant->bridge_lcores;
+	}
 	for (unsigned int i = 0; i < e->n_vms; i++) {
 		const char *more = items != NULL ? items[i] : NULL;
 
@@ -512,12 +516,14 @@ case_run(void **state)
 
 static const char *const one_lcore[] = {"-l", "0", NULL};
 static const char *const two_lcores[] = {"--lcores", "0@0,1@1", NULL};
+static const char *const four_lcores[] = {"--lcores", "(0-3)@(0,1)", NULL};
 
 static const struct variant variants[] = {
 	{"qemu, 1 lcore", VSW_GUEST_QEMU, one_lcore},
 	{"uml, 1 lcore", VSW_GUEST_UML, one_lcore},
 	{"qemu, 2 lcores", VSW_GUEST_QEMU, two_lcores},
 	{"uml, 2 lcores", VSW_GUEST_UML, two_lcores},
+	{"uml, 4 lcores, 2 bridge", VSW_GUEST_UML, four_lcores, .bridge_lcores = "2,3"},
 };
 
 int

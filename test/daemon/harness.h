@@ -4,10 +4,10 @@
  * A vswd in a private folder, synthetic guests on it, and host applications beside it.
  *
  * Each test file is a table of cases that runs once per variant: the two shapes of a VMM
- * times one lcore or two, or what the file says. vswd lives for all cases of a variant, so
- * that what one case leaves behind fails the next: after each case the guests go, and vswd
- * must be alive, back at the number of descriptors it had before, and no guest may have
- * recorded a violation.
+ * times one lcore or two, and one with several bridges, or what the file says. vswd lives for all
+ * cases of a variant, so that what one case leaves behind fails the next: after each case the
+ * guests go, and vswd must be alive, back at the number of descriptors it had before, and no guest
+ * may have recorded a violation.
  *
  * Every wait has a deadline and keeps all guests going; a wait that fails says what it was
  * for and prints vswd's log. Descriptors made here are closed when the case ends.
@@ -46,6 +46,7 @@ struct variant {
 	const char *name;
 	enum vsw_guest_shape shape;
 	const char *const *eal_args; /* NULL-terminated */
+	const char *bridge_lcores;   /* of --bridge-lcores; NULL: without */
 	unsigned int n_vms;          /* 0: 2 */
 	/* Further items of --vm, as "lcore=1,groups=a+b", for each guest in turn; NULL: none. */
 	const char *const *vm_items;

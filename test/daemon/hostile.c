@@ -23,8 +23,8 @@ static const char *const placed[] = {"lcore=1", "lcore=1", "lcore=2"};
 const struct variant hostile_variants[] = {
 	{"qemu, 1 lcore", VSW_GUEST_QEMU, one_lcore, .n_vms = N_HOSTILE_VMS},
 	{"uml, 2 lcores", VSW_GUEST_UML, two_lcores, .n_vms = N_HOSTILE_VMS},
-	{"qemu, 3 lcores", VSW_GUEST_QEMU, three_lcores, .n_vms = N_HOSTILE_VMS,
-	 .vm_items = placed},
+	{"qemu, 3 lcores, 2 poll and bridge", VSW_GUEST_QEMU, three_lcores, .bridge_lcores = "1,2",
+	 .n_vms = N_HOSTILE_VMS, .vm_items = placed},
 };
 
 /*

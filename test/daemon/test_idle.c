@@ -25,9 +25,9 @@ static const char *const three_lcores[] = {"--lcores", "0@0,1@1,2@0", NULL};
 static const char *const apart[] = {"lcore=1", "lcore=2", "lcore=1"};
 
 static const struct variant variants[] = {
-	{"qemu, 1 lcore", VSW_GUEST_QEMU, one_lcore, 3},
-	{"uml, 2 lcores", VSW_GUEST_UML, two_lcores, 3},
-	{"qemu, 3 lcores, apart", VSW_GUEST_QEMU, three_lcores, 3, apart},
+	{"qemu, 1 lcore", VSW_GUEST_QEMU, one_lcore, .n_vms = 3},
+	{"uml, 2 lcores", VSW_GUEST_UML, two_lcores, .n_vms = 3},
+	{"qemu, 3 lcores, apart", VSW_GUEST_QEMU, three_lcores, .n_vms = 3, .vm_items = apart},
 };
 
 static uint64_t

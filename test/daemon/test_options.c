@@ -356,6 +356,22 @@ test_every_other_mistake_ends_with_1_and_makes_no_socket(void **state)
 		{{"--check=$/no.yaml"}, "no.yaml: it cannot be read: No such file"},
 		{{"--max-guests=0", "--vm", GOOD},
 		 "--max-guests: 0 is wrong, it is a number from 1"},
+		{{"--check=$/no.yaml", "--config=$/no.yaml"}, "--config: it is given twice"},
+		{{"--bridge-lcores=", "--vm", GOOD}, "--bridge-lcores:  is wrong, it is a list"},
+		{{"--bridge-lcores=1,", "--vm", GOOD},
+		 "--bridge-lcores: 1, is wrong, it is a list"},
+		{{"--bridge-lcores=3-1", "--vm", GOOD},
+		 "3-1 is wrong, it is a list of lcores as in"},
+		{{"--bridge-lcores=(1)", "--vm", GOOD},
+		 "(1) is wrong, it is a list of lcores as in"},
+		{{"--bridge-lcores=1024", "--vm", GOOD}, "1024 is wrong, it is a list of lcores"},
+		{{"--bridge-lcores=0-2,1", "--vm", GOOD}, "each lcore may be there only once"},
+		{{"--bridge-lcores=1", "--vm", GOOD},
+		 "--bridge-lcores: lcore 1 is none of the EAL's (-l), which are 0\n"},
+		{{"--lcores=(1-3)@0", "--", "--bridge-lcores=0,1", "--vm", GOOD},
+		 "--bridge-lcores: lcore 0 is none of the EAL's (-l), which are 1-3\n"},
+		{{"--lcores=(0-3)@0", "--", "--bridge-lcores=2", "--vm", GOOD ",lcore=2"},
+		 "lcore: lcore 2 polls no guests; of the EAL's lcores (-l) these do: 1,3\n"},
 	};
 
 	for (size_t i = 0; i < VSW_ARRAY_SIZE(cases); i++) {
@@ -417,6 +433,9 @@ test_every_form_of_the_command_line_comes_up(void **state)
 		{"--lcores=0@0,1@0", "--", "--vm", "socket=$/a,uds-path=$/b"},
 		{"--lcores", "3@0,1@0,2@0", "--main-lcore", "3", "--", "--vm",
 		 "socket=$/a,uds-path=$/b"},
+		{"--lcores", "(0-3)@0", "--", "--bridge-lcores=1-2", "--vm",
+		 "socket=$/a,uds-path=$/b"},
+		{"-l", "0", "--", "--vm", "socket=$/a,uds-path=$/b", "--bridge-lcores", "0"},
 		{"--no-huge", "-m", "64", "--", "--vm", "socket=$/a,uds-path=$/b"},
 		{"--file-prefix=mine", "--log-level=vsw.*:debug", "--no-telemetry", "--", "--vm",
 		 "socket=$/a,uds-path=$/b"},
@@ -517,6 +536,75 @@ test_a_file_is_checked(void **state)
 			assert_int_equal(count_sockets(), 0);
 		}
 	}
+}
+
+/* --check foresees the lcores that EAL will have; --config finds them. Both say the same. */
+static void
+test_lcores_of_a_file_are_checked(void **state)
+{
+	static const struct {
+		const char *eal, *more, *lcore;
+		const char *says; /* NULL: all is well */
+	} cases[] = {
+		{"[-l, 0]", "", "0", NULL},
+		{"[-l, 0]", "", "1",
+		 "lcore 1 polls no guests; of the EAL's lcores (-l) these do: 0"},
+		{"[--lcores, '(0-2,5)@0']", "", "5", NULL},
+		{"[--lcores, '(0-2,5)@0']", "", "4", "these do: 1-2,5\n"},
+		{"['--lcores=0@0,(2-3)@0']", "", "3", NULL},
+		{"['--lcores=0@0,(2-3)@0']", "", "1", "these do: 2-3\n"},
+		{"[-c, 0x1]", "", "1", "these do: 0\n"},
+		{"['--lcores=(1-3)@0', --main-lcore=2]", "", "2", "these do: 1,3\n"},
+		{"['--lcores=(1-3)@0', --main-lcore, '2']", "", "1", NULL},
+		{"['--lcores=(0-3)@0']", "bridge_lcores: 2-3\n", "1", NULL},
+		{"['--lcores=(0-3)@0']", "bridge_lcores: 2-3\n", "3", "these do: 1\n"},
+		{"['--lcores=(0-3)@0']", "bridge-lcores: 1-3\n", "3", NULL},
+		{"['--lcores=(0-3)@0']", "bridge_lcores: 2,4\n", "1",
+		 "vsw.yaml:2:16: bridge_lcores: lcore 4 is none of the EAL's (-l), which are "
+		 "0-3\n"},
+		{"['--lcores=(0-3)@0']", "bridge_lcores: 2,2\n", "1",
+		 "vsw.yaml:2:16: bridge_lcores: 2,2 is wrong, each lcore may be there only once\n"},
+		{"['--lcores=(0-3)@0']", "bridge_lcores: [2]\n", "1",
+		 "vsw.yaml:2:16: bridge_lcores: it is a value, not a list\n"},
+		{"[]", "", "0", NULL},
+		{"[]", "", "1", "vsw.yaml:5:10: lcore: lcore 1 polls no guests"},
+	};
+	struct daemon *d = &daemons[0];
+	char text[512];
+
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(cases); i++) {
+		snprintf(text, sizeof(text),
+			 "eal: %s\n%svms:\n- socket: $/a\n  uds_path: $/b\n  lcore: %s\n",
+			 cases[i].eal, cases[i].more, cases[i].lcore);
+		write_file("$/vsw.yaml", text);
+		SPAWN(d, "--check", "$/vsw.yaml");
+		expect_exit(d, cases[i].says != NULL);
+		if (strstr(log_of(d), cases[i].says != NULL ? cases[i].says : "no mistakes") ==
+		    NULL)
+			fail_msg("case %zu: --check: %s", i, log_of(d));
+		SPAWN(d, "--config", "$/vsw.yaml");
+		if (cases[i].says == NULL) {
+			expect_ready(d);
+			end(d);
+			continue;
+		}
+		expect_exit(d, 1);
+		if (strstr(log_of(d), cases[i].says) == NULL)
+			fail_msg("case %zu: --config: %s", i, log_of(d));
+	}
+
+	/* The command line's count, too. */
+	write_file("$/vsw.yaml", "bridge_lcores: 7\nvms:\n- socket: $/a\n  uds_path: $/b\n"
+				 "  lcore: 3\n");
+	SPAWN(d, "--lcores=(0-3)@0", "--", "--bridge-lcores=2", "--check", "$/vsw.yaml");
+	expect_exit(d, 0);
+	SPAWN(d, "--lcores=(0-3)@0", "--", "--check", "$/vsw.yaml", "--bridge-lcores=3");
+	expect_exit(d, 1);
+	assert_non_null(strstr(log_of(d), "these do: 1-2\n"));
+	SPAWN(d, "--lcores=(0-3)@0", "--", "--check", "$/vsw.yaml");
+	expect_exit(d, 1);
+	assert_non_null(strstr(log_of(d), "vsw.yaml:1:16: bridge_lcores: lcore 7 is none"));
+	assert_int_equal(count_sockets(), 0);
 }
 
 static void
@@ -920,6 +1008,7 @@ main(void)
 		TEST(test_a_guest_may_be_options_of_their_own),
 		TEST(test_guests_may_be_in_a_file),
 		TEST(test_a_file_is_checked),
+		TEST(test_lcores_of_a_file_are_checked),
 		TEST(test_hangup_without_a_file_changes_nothing),
 		TEST(test_keys_do_what_they_say),
 		TEST(test_the_highest_cid_and_the_longest_paths),

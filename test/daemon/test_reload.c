@@ -703,9 +703,10 @@ static const char *const two_lcores[] = {"--lcores", "0@0,1@1", NULL};
 static const char *const three_lcores[] = {"--lcores", "0@0,1@1,2@0", NULL};
 
 static const struct variant variants[] = {
-	{"qemu, 1 lcore", VSW_GUEST_QEMU, one_lcore, N_VMS, .n_config = 2},
-	{"uml, 2 lcores", VSW_GUEST_UML, two_lcores, N_VMS, .n_config = 2},
-	{"qemu, 3 lcores", VSW_GUEST_QEMU, three_lcores, N_VMS, .n_config = 2},
+	{"qemu, 1 lcore", VSW_GUEST_QEMU, one_lcore, .n_vms = N_VMS, .n_config = 2},
+	{"uml, 2 lcores", VSW_GUEST_UML, two_lcores, .n_vms = N_VMS, .n_config = 2},
+	{"qemu, 3 lcores, 2 poll and bridge", VSW_GUEST_QEMU, three_lcores, .bridge_lcores = "1,2",
+	 .n_vms = N_VMS, .n_config = 2},
 };
 
 int

@@ -20,9 +20,9 @@ static const char *const one_cpu[] = {"--lcores", "(0-3)@0", NULL};
 
 /* Guests are spread by vswd itself. */
 static const struct variant variants[] = {
-	{"1 lcore", VSW_GUEST_QEMU, one_lcore, N_GUESTS, NULL},
-	{"3 lcores", VSW_GUEST_UML, three_lcores, N_GUESTS, NULL},
-	{"4 lcores on one cpu", VSW_GUEST_QEMU, one_cpu, N_GUESTS, NULL},
+	{"1 lcore", VSW_GUEST_QEMU, one_lcore, .n_vms = N_GUESTS},
+	{"3 lcores", VSW_GUEST_UML, three_lcores, .n_vms = N_GUESTS},
+	{"4 lcores on one cpu", VSW_GUEST_QEMU, one_cpu, .n_vms = N_GUESTS},
 };
 
 static void

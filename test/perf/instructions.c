@@ -5,12 +5,12 @@
  * does, by valgrind). Only counted() is: the switch's loops, not the guests and hosts.
  *
  *   instructions --path=g2h|h2g|g2g [--guests=N] [--quiet=N] [--connections=N] [--lcores=N]
- *                [--size=BYTES] [--batch=N] [--rounds=N]
+ *                [--bridges=N] [--size=BYTES] [--batch=N] [--rounds=N]
  *
  * --guests of them talk, --quiet more are there and do nothing; --connections idle ones of the
- * first guest, with its host; --lcores poll them (0: one lcore does everything). In a round each
- * guest sends or gets --batch messages. With --batch=0 a round is a turn of loops that find
- * nothing.
+ * first guest, with its host; --lcores poll them (0: one lcore does everything), --bridges more
+ * bridge (0: the main lcore does). In a round each guest sends or gets --batch messages. With
+ * --batch=0 a round is a turn of loops that find nothing.
  *
  * Idle connections end at a host application that is there already, at <folder>/3.vsock_99: the
  * folder is the only argument.
@@ -51,7 +51,7 @@ enum path { G2H, H2G, G2G };
 
 static struct {
 	enum path path;
-	unsigned int n_guests, n_quiet, n_conns, n_lcores, size, batch, rounds;
+	unsigned int n_guests, n_quiet, n_conns, n_lcores, n_bridges, size, batch, rounds;
 	const char *dir;
 } opt = {.n_guests = 1, .n_lcores = 1, .size = 4096, .batch = 16, .rounds = 200};
 
@@ -62,10 +62,8 @@ struct talk {
 };
 
 static struct {
-	struct vsw_loop *loop[LCORES_MAX + 1]; /* the first is the main lcore's */
+	struct vsw_loop *loop[RTE_MAX_LCORE]; /* n_loops of them */
 	unsigned int n_loops;
-	struct vsw_poll *poll[LCORES_MAX + 1];
-	struct vsw_bridge *bridge;
 	struct vsw_control *control;
 	struct vsw_request *req; /* of the last ask() */
 	struct vsw_guest_spec spec[GUESTS_MAX];
@@ -175,21 +173,33 @@ static void
 create_switch(unsigned int n_guests)
 {
 	static struct vsw_conf conf;
-	struct vsw_control_setup setup = {.max_guests = n_guests, .umask = 022, .conf = &conf};
+	struct vsw_lcores lcores = {0};
+	struct vsw_layout layout;
+	char error[VSW_CONF_ERROR_SIZE];
+	struct vsw_control_setup setup = {.layout = &layout,
+					  .loops = t.loop,
+					  .max_guests = n_guests,
+					  .umask = 022,
+					  .conf = &conf};
 
 	t.req = calloc(1, sizeof(*t.req));
 	if (t.req == NULL || vsw_msg_pool_create(4096 + 144 * n_guests) != 0)
 		errx(EXIT_FAILURE, "no memory");
-	t.n_loops = 1 + opt.n_lcores;
+	t.n_loops = 1 + opt.n_lcores + opt.n_bridges;
+	for (unsigned int i = 0; i < t.n_loops; i++) {
+		vsw_lcores_add(&lcores, i);
+		if (i > opt.n_lcores)
+			vsw_lcores_add(&conf.bridge_lcores, i);
+	}
+	if (vsw_layout_make(&layout, &lcores, 0, &conf, error) != 0)
+		errx(EXIT_FAILURE, "%s", error);
 	for (unsigned int i = 0; i < t.n_loops; i++) {
 		t.loop[i] = vsw_loop_create(i, VSW_IDLE_POLL);
-		if (t.loop[i] != NULL && (i > 0 || opt.n_lcores == 0))
-			t.poll[i] = vsw_poll_create(t.loop[i]);
+		if (t.loop[i] == NULL ||
+		    (layout.poll.has[i] && vsw_poll_create(t.loop[i]) == NULL) ||
+		    (layout.bridge.has[i] && vsw_bridge_create(t.loop[i], 1000) == NULL))
+			errx(EXIT_FAILURE, "lcore %u cannot be made", i);
 	}
-	t.bridge = vsw_bridge_create(t.loop[0], 1000);
-	setup.loop = setup.bridge = t.loop[0];
-	setup.poll = opt.n_lcores == 0 ? t.loop : t.loop + 1;
-	setup.n_poll = opt.n_lcores == 0 ? 1 : opt.n_lcores;
 	setup.vhost = vsw_vhost_create();
 	t.control = vsw_control_create(&setup);
 	if (t.control == NULL)
@@ -417,6 +427,7 @@ parse(int argc, char **argv)
 		{"quiet", required_argument, NULL, 'q'},
 		{"connections", required_argument, NULL, 'c'},
 		{"lcores", required_argument, NULL, 'l'},
+		{"bridges", required_argument, NULL, 'B'},
 		{"size", required_argument, NULL, 's'},
 		{"batch", required_argument, NULL, 'b'},
 		{"rounds", required_argument, NULL, 'r'},
@@ -440,6 +451,9 @@ parse(int argc, char **argv)
 			break;
 		case 'l':
 			opt.n_lcores = number(optarg, LCORES_MAX);
+			break;
+		case 'B':
+			opt.n_bridges = number(optarg, LCORES_MAX);
 			break;
 		case 's':
 			opt.size = number(optarg, 65536);

@@ -65,7 +65,11 @@ GROUPS = [by_guests(*path) for path in PATHS] + [
     Group("guest to host, beside idle connections of the same guest", tuple(
         Count(f"{n:,} idle connection{'s' * (n > 1)}", ("--path=g2h",), n)
         for n in (1, 100, 10000))),
-    *[by_lcores(*path) for path in PATHS]]
+    *[by_lcores(*path) for path in PATHS],
+    Group("guest to host, 8 guests, 2 poll lcores", tuple(
+        Count(f"{n} bridge{'s' * (n > 1)}",
+              ("--path=g2h", "--guests=8", "--lcores=2", f"--bridges={n}", "--rounds=50"))
+        for n in (1, 2, 4)))]
 
 # A turn of loops that find nothing, with this many guests.
 TURNS = (1, 64)

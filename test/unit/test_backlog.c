@@ -167,6 +167,45 @@ test_peek_is_bounded(void **state)
 	take_back(vsw_backlog_drop(&backlog), &n);
 }
 
+static void
+test_one_loan_at_a_time_is_timed(void **state)
+{
+	struct vsw_msg *timed = loan(10, 20, 2), *other = loan(30, 20, 1);
+	struct vsw_backlog backlog;
+	unsigned int n = 0;
+
+	timed->since = 7;
+	other->since = 8;
+	vsw_backlog_init(&backlog);
+	vsw_backlog_lend(&backlog, loan(0, 10, 1));
+	vsw_backlog_lend(&backlog, timed);
+	vsw_backlog_lend(&backlog, other);
+	assert_int_equal(vsw_backlog_timed(&backlog), 0);
+	/* The two are spilled: its bytes are still there. */
+	take_back(vsw_backlog_spill(&backlog), &n);
+	take_back(vsw_backlog_spill(&backlog), &n);
+	take_back(vsw_backlog_take(&backlog, 29), &n);
+	assert_int_equal(vsw_backlog_timed(&backlog), 0);
+	/* The last one, and some more. */
+	take_back(vsw_backlog_take(&backlog, 6), &n);
+	assert_int_equal(vsw_backlog_timed(&backlog), 7);
+	assert_int_equal(vsw_backlog_timed(&backlog), 0);
+	take_back(vsw_backlog_take(&backlog, 15), &n);
+	assert_int_equal(vsw_backlog_timed(&backlog), 0);
+
+	/* What is dropped has no time. */
+	timed = loan(50, 10, 1);
+	timed->since = 9;
+	vsw_backlog_lend(&backlog, timed);
+	take_back(vsw_backlog_drop(&backlog), &n);
+	assert_int_equal(vsw_backlog_timed(&backlog), 0);
+	timed = loan(50, 10, 1);
+	timed->since = 10;
+	vsw_backlog_lend(&backlog, timed);
+	take_back(vsw_backlog_take(&backlog, 10), &n);
+	assert_int_equal(vsw_backlog_timed(&backlog), 10);
+}
+
 /* Anything in any order, against a plain count of what must be there. */
 static void
 test_random_walks(void **state)
@@ -220,6 +259,7 @@ main(void)
 		cmocka_unit_test(test_a_spilled_loan_reports_nothing),
 		cmocka_unit_test(test_drop_returns_all_loans),
 		cmocka_unit_test(test_peek_is_bounded),
+		cmocka_unit_test(test_one_loan_at_a_time_is_timed),
 		cmocka_unit_test(test_random_walks),
 	};
 

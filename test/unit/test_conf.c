@@ -312,9 +312,11 @@ static void
 test_file_has_every_key(void **state)
 {
 	const struct vsw_guest_spec *spec = &conf.guest[0].spec;
+	char list[32];
 
 	expect_read("# a comment\n"
 		    "eal: [-l, 1-3, \"--file-prefix=a b\"]\n"
+		    "bridge_lcores: 4,2-3\n"
 		    "idle: poll\n"
 		    "max_guests: 100\n"
 		    "vms:\n"
@@ -339,6 +341,8 @@ test_file_has_every_key(void **state)
 	assert_string_equal(conf.eal_text, "-l");
 	assert_string_equal(conf.eal_text + 3, "1-3");
 	assert_string_equal(conf.eal_text + 7, "--file-prefix=a b");
+	assert_int_equal(conf.bridge_lcores.n, 3);
+	assert_string_equal(vsw_lcores_write(&conf.bridge_lcores, list, sizeof(list)), "2-4");
 	assert_true(conf.has_idle);
 	assert_int_equal(conf.idle, VSW_IDLE_POLL);
 	assert_int_equal(conf.max_guests, 100);
@@ -453,8 +457,9 @@ test_file_tells_each_mistake_and_its_place(void **state)
 		{"vms: {a: 1}\n", "1:6: vms: it is a list of guests, not a mapping"},
 		{"vms: [3]\n", "1:7: vms: a guest is a mapping, as in {guest_cid: 3"},
 		{"vms: []\nvms: []\n", "2:1: vms: it is given twice"},
-		{"vms: []\ncolor: red\n", "2:1: unknown key 'color'; known are vms, eal, idle, "
-					  "max_guests, api and api_mode"},
+		{"vms: []\ncolor: red\n", "2:1: unknown key 'color'; known are vms, eal, "
+					  "bridge_lcores, idle, max_guests, api and "
+					  "api_mode"},
 		{"vms: []\nidle: fast\n", "2:7: idle: fast is wrong, it is adaptive or poll"},
 		{"vms: []\nidle: [poll]\n", "2:7: idle: it is a value, not a list"},
 		{"vms: []\nmax_guests: 513\n",

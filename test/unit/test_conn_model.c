@@ -95,7 +95,7 @@ test_a_conversation_can_be_steered_by_bytes(void **state)
 			bytes[i] = (uint8_t)choose(&rng, 256);
 		conn_model_run(&choices, 1000, &stats);
 	}
-	assert_in_range(stats.n_steps, 1000, 100000);
+	assert_uint_in_range(stats.n_steps, 1000, 100000);
 }
 
 int

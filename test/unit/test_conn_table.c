@@ -190,7 +190,7 @@ test_no_choice_of_keys_makes_long_chains(void **state)
 			assert_true(f->table.n_buckets >= N_CONNS);
 			assert_true(f->table.n_buckets < 4 * N_CONNS);
 			/* a perfect hash would have about 8 at this load */
-			assert_in_range(longest_chain(&f->table), 2, 14);
+			assert_uint_in_range(longest_chain(&f->table), 2, 14);
 			for (uint32_t i = 0; i < N_CONNS; i++)
 				vsw_conn_table_remove(&f->table, &f->conn[i]);
 		}
@@ -222,7 +222,7 @@ test_the_seed_moves_the_keys(void **state)
 		vsw_conn_table_fini(&b);
 	}
 	/* one in 64 by chance */
-	assert_in_range(n_same, 1, 40);
+	assert_uint_in_range(n_same, 1, 40);
 }
 
 static double
@@ -286,7 +286,7 @@ test_ports_go_round_from_a_random_start(void **state)
 	}
 	assert_int_equal(first[0], LOW_FIRST);
 	assert_int_equal(first[1], LOW_LAST);
-	assert_in_range(first[2], LOW_FIRST, LOW_LAST);
+	assert_uint_in_range(first[2], LOW_FIRST, LOW_LAST);
 }
 
 static void
@@ -345,7 +345,7 @@ test_high_ports_serve_when_the_low_ones_are_used_up(void **state)
 	for (; n < N_LOW; n++) {
 		uint32_t port = vsw_conn_table_far_port(&f->table, VSW_CID_HOST);
 
-		assert_in_range(port, LOW_FIRST, LOW_LAST);
+		assert_uint_in_range(port, LOW_FIRST, LOW_LAST);
 		add(f, n, 22, VSW_CID_HOST, port);
 	}
 	add(f, n++, 22, VSW_CID_HOST, HIGH_FIRST + 1); /* the guest's doing */

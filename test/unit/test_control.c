@@ -50,8 +50,12 @@ static int
 group_setup(void **state)
 {
 	static struct vsw_conf conf;
-	struct vsw_control_setup setup = {.poll = &t.loop,
-					  .n_poll = 1,
+	static struct vsw_loop *loops[RTE_MAX_LCORE];
+	struct vsw_lcores lcores = {0};
+	struct vsw_layout layout;
+	char error[VSW_CONF_ERROR_SIZE];
+	struct vsw_control_setup setup = {.layout = &layout,
+					  .loops = loops,
 					  .max_guests = MAX_GUESTS,
 					  .umask = 022,
 					  .conf = &conf};
@@ -62,7 +66,10 @@ group_setup(void **state)
 	t.loop = vsw_loop_create(0, VSW_IDLE_POLL);
 	t.poll = vsw_poll_create(t.loop);
 	t.bridge = vsw_bridge_create(t.loop, 1000);
-	setup.loop = setup.bridge = t.loop;
+	vsw_lcores_add(&lcores, 0);
+	if (vsw_layout_make(&layout, &lcores, 0, &conf, error) != 0)
+		return -1;
+	loops[0] = t.loop;
 	setup.vhost = vsw_vhost_create();
 	t.control = vsw_control_create(&setup);
 	t.req = calloc(1, sizeof(*t.req));

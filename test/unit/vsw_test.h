@@ -13,4 +13,9 @@
 
 #include <cmocka.h>
 
+/* cmocka 2 calls it so, and deprecates the name of 1. */
+#ifndef assert_uint_in_range
+#define assert_uint_in_range assert_in_range
+#endif
+
 #endif /* VSW_TEST_H */
