@@ -50,6 +50,12 @@ def own_seconds(pids):
     return total
 
 
+def run_seconds(pid):
+    """Cpu seconds of the main thread of @p pid, to the nanosecond."""
+    with open(f"/proc/{pid}/schedstat", encoding="ascii") as f:
+        return int(f.read().split()[0]) * 1e-9
+
+
 class Watch:
     """What others got of @p cpus between the creation and share()."""
 
