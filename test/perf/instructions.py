@@ -22,6 +22,9 @@ import sys
 import tempfile
 import threading
 
+import page
+import table
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 IDLE_PORT = 99
 SKIPPED = 77
@@ -119,37 +122,46 @@ def run(build, args, connections=0):
 
 
 def measure(build, group):
-    """Print the lines of a group. @return names of those that cost too much."""
-    first, bad = None, []
+    """@return the lines of a group, names of those that cost too much."""
+    first, lines, bad = None, [], []
     for count in group.counts:
         counted, messages, _ = run(build, count.args, count.connections)
         cost = counted / messages
         first = first or cost
-        print(f"| {group.title} | {count.name} | {cost:,.0f} | {cost / first:.3f} |", flush=True)
+        lines.append([group.title, count.name, f"{cost:,.0f}", f"{cost / first:.3f}"])
+        print(" | ".join(lines[-1]), flush=True)
         if cost > first * (1 + TOLERANCE):
             bad.append(f"{group.title}: {count.name}: {cost / first:.3f} times the first")
-    return bad
+    return lines, bad
 
 
 def measure_turns(build):
-    """Print what a guest costs in a turn that finds nothing."""
+    """@return the line of what a guest costs in a turn that finds nothing."""
     args = ("--batch=0", "--rounds=1000")
     few, many = (run(build, (*args, f"--quiet={n - 1}"))[0] / 1000 for n in TURNS)
     each = (many - few) / (TURNS[1] - TURNS[0])
-    print(f"| a turn that finds nothing | for each guest | {each:,.0f} | |")
+    return ["a turn that finds nothing", "for each guest", f"{each:,.0f}", ""]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--build", default=str(ROOT / "build"), help="build folder (build)")
+    parser.add_argument("--page", help="a page with a place for the table")
     opt = parser.parse_args()
     if shutil.which("valgrind") is None:
         print("there is no valgrind")
         return SKIPPED
-    print("| messages of 4 KiB, 16 in a burst | | instructions each | to the first |\n"
-          "|---|---|---|---|")
-    bad = [what for group in GROUPS for what in measure(opt.build, group)]
-    measure_turns(opt.build)
+    lines, bad = [], []
+    for group in GROUPS:
+        of_group, bad_ones = measure(opt.build, group)
+        lines += of_group
+        bad += bad_ones
+    lines.append(measure_turns(opt.build))
+    text = table.markdown(["messages of 4 KiB, 16 in a burst", "", "instructions each",
+                           "to the first"], lines)
+    print(text)
+    if opt.page:
+        page.replace(opt.page, "instructions.py", text)
     print("\n".join(bad), file=sys.stderr)
     return 1 if bad else 0
 
