@@ -19,6 +19,10 @@
 /* Groups that one guest may be in: a list that a person writes. */
 #define VSW_GROUPS_PER_GUEST_MAX 16
 
+/* CIDs that one guest may take for the host, and plain sockets that lead to ports of it. */
+#define VSW_HOST_CIDS_MAX 8
+#define VSW_FORWARDS_MAX 16
+
 /* rx, tx, event (virtio 1.2, 5.10.2). QEMU hands over two, all others three. */
 #define VSW_VRINGS_MAX 3
 
@@ -63,6 +67,10 @@
 
 /* A host reader that takes nothing of what a closed connection left behind. */
 #define VSW_FLUSH_TIMEOUT_MS 30000
+
+/* What a guest sends on one connection to a datagram socket. A message of sd_notify() has 4 KiB at
+ * most; Linux' default SO_SNDBUF takes 208 KiB. */
+#define VSW_DATAGRAM_MAX (64u * 1024)
 
 /* Hosts that have not finished their CONNECT line: how many per guest unless its limit says
  * otherwise, for how long. A person may be typing. */

@@ -9,9 +9,9 @@ packages="
 	gcc libbsd-dev libcmocka-dev libcurl4-openssl-dev libdpdk-dev libjansson-dev
 	libmicrohttpd-dev libseccomp-dev libsystemd-dev libyaml-dev meson ninja-build
 	pkg-config scdoc
-	bash-completion busybox-static cpio curl kmod linux-image-cloud-amd64 linux-source-6.1 make
-	babeltrace2 ncat python3-prometheus-client python3-pytest qemu-system-x86 socat tshark
-	user-mode-linux valgrind
+	babeltrace2 bash-completion busybox-static cpio curl iproute2 kmod linux-image-cloud-amd64
+	linux-source-6.1 make ncat openssh-client openssh-server python3-prometheus-client
+	python3-pytest qemu-system-x86 samba smbclient socat tshark user-mode-linux valgrind
 "
 
 missing=

@@ -19,10 +19,9 @@ enum {
 /* Where guests and the API have their sockets, unless VSW_RUN_DIR or VSW_API say otherwise. */
 #define RUN_DIR "/run/vsw"
 
-/* argv[0] is the subcommand's name. @return exit status. */
-int cmd_connect(int argc, char **argv);
+#define UDS_MAX 64
 
-/* What the command line of another subcommand says; only options that it takes are set. */
+/* What the command line of a subcommand says; only options that it takes are set. */
 struct args {
 	const struct command *command;
 	const char *api;
@@ -37,6 +36,15 @@ struct args {
 	uint32_t snaplen;
 	const char *types;
 	const char *file;
+	bool is_waiting;
+	uint32_t seconds; /* 0: for ever */
+	bool is_fdpass;
+	const char *to;
+	uint32_t max;
+	const char *prefix;
+	const char *ports;
+	const char *uds[UDS_MAX];
+	int n_uds;
 
 	int argc; /* what is left */
 	char **argv;
@@ -49,7 +57,12 @@ struct command {
 	const char *usage; /* its arguments */
 	const char *help;  /* one phrase */
 	int (*run)(struct args *args);
+	const char *more; /* that --help tells; NULL: nothing */
 };
+
+/* Those of the API; none in a program that is built without it. */
+extern const struct command api_commands[];
+extern const size_t n_api_commands;
 
 /* $VSW_API, or vsw.api in $VSW_RUN_DIR. */
 const char *default_api(void);
@@ -75,5 +88,16 @@ int cmd_config_check(struct args *args);
 int cmd_reload(struct args *args);
 int cmd_log(struct args *args);
 int cmd_capture(struct args *args);
+int cmd_connect(struct args *args);
+int cmd_forward(struct args *args);
+int cmd_proxy(struct args *args);
+int cmd_serve(struct args *args);
+int cmd_ssh_config(struct args *args);
+
+extern const char connect_more[];
+extern const char forward_more[];
+extern const char proxy_more[];
+extern const char serve_more[];
+extern const char ssh_config_more[];
 
 #endif /* VSW_COMMANDS_H */

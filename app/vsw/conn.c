@@ -56,7 +56,7 @@ end_of(const json_t *conn, const char *who, char text[32])
 	snprintf(cid_key, sizeof(cid_key), "%s_cid", who);
 	snprintf(port_key, sizeof(port_key), "%s_port", who);
 	cid = number_at(conn, cid_key);
-	if (cid == 2)
+	if (strcmp(who, "far") == 0 && json_is_true(json_object_get(conn, "far_is_host")))
 		snprintf(text, 32, "host:%lld", number_at(conn, port_key));
 	else
 		snprintf(text, 32, "%lld:%lld", cid, number_at(conn, port_key));

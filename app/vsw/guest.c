@@ -97,6 +97,25 @@ print_limits(const json_t *limits)
 		printf("limit_%-14s %lld\n", key, (long long)json_integer_value(value));
 }
 
+/* "PATH:PORT+PATH:PORT", or "3+4": as `vsw guest add` takes it. */
+static void
+print_list(const char *key, const json_t *list)
+{
+	size_t i;
+	json_t *item;
+
+	printf("%-20s ", key);
+	json_array_foreach((json_t *)(uintptr_t)list, i, item)
+	{
+		fputs(i > 0 ? "+" : "", stdout);
+		if (json_is_object(item))
+			printf("%s:%lld", text_at(item, "listen"), number_at(item, "port"));
+		else
+			printf("%lld", (long long)json_integer_value(item));
+	}
+	putchar('\n');
+}
+
 /* A value as one word. */
 static void
 print_value(const json_t *guest, const char *key, const json_t *value)
@@ -113,6 +132,8 @@ print_value(const json_t *guest, const char *key, const json_t *value)
 		printf("%-20s %lld\n", key, (long long)json_integer_value(value));
 	else if (strcmp(key, "limits") == 0)
 		print_limits(value);
+	else if (json_array_size(value) > 0)
+		print_list(key, value);
 }
 
 static void
@@ -187,6 +208,42 @@ guest_uds_path(const char *who, char *path, size_t size)
  * Add and change.
  */
 
+/* Relative to us, not to vswd. */
+static json_t *
+path_of(const char *value)
+{
+	char path[PATH_MAX], cwd[PATH_MAX];
+
+	if (value[0] == '/' || value[0] == '\0' || getcwd(cwd, sizeof(cwd)) == NULL)
+		return json_string(value);
+	snprintf(path, sizeof(path), "%.2000s/%.2000s", cwd, value);
+	return json_string(path);
+}
+
+/* "PATH:PORT+PATH:PORT"; nothing: an empty list. */
+static json_t *
+forward_of(const char *value)
+{
+	char copy[4096];
+	char *rest = copy, *item;
+	json_t *list = json_array();
+	uint32_t port;
+
+	strlcpy(copy, value, sizeof(copy));
+	while (value[0] != '\0' && (item = strsep(&rest, "+")) != NULL) {
+		char *colon = strrchr(item, ':');
+
+		if (colon == NULL || !vsw_number_read_u32(colon + 1, 0, UINT32_MAX, &port)) {
+			json_decref(list);
+			return json_string(value);
+		}
+		*colon = '\0';
+		json_array_append_new(list, json_pack("{s:o, s:I}", "listen", path_of(item), "port",
+						      (json_int_t)port));
+	}
+	return list;
+}
+
 /* As JSON has it; what is not of the right type is sent as it is, and vswd says what would
  * be right. */
 static json_t *
@@ -196,8 +253,6 @@ value_of(const char *key, const char *value)
 					      "lcore",      "connections",    "spill_bytes",
 					      "handshakes", "loans"};
 	static const char *const booleans[] = {"hairpin", "client"};
-	static const char *const paths[] = {"socket", "uds_path"};
-	char path[PATH_MAX], cwd[PATH_MAX];
 	uint32_t number;
 
 	for (size_t i = 0; i < VSW_ARRAY_SIZE(numbers); i++) {
@@ -213,14 +268,12 @@ value_of(const char *key, const char *value)
 		if (strcmp(value, "off") == 0 || strcmp(value, "false") == 0)
 			return json_false();
 	}
-	for (size_t i = 0; i < VSW_ARRAY_SIZE(paths); i++) {
-		/* Relative to us, not to vswd. */
-		if (strcmp(key, paths[i]) == 0 && value[0] != '/' && value[0] != '\0' &&
-		    getcwd(cwd, sizeof(cwd)) != NULL) {
-			snprintf(path, sizeof(path), "%.2000s/%.2000s", cwd, value);
-			return json_string(path);
-		}
-	}
+	if (strcmp(key, "socket") == 0 || strcmp(key, "uds_path") == 0)
+		return path_of(value);
+	if (strcmp(key, "forward") == 0)
+		return forward_of(value);
+	if (strcmp(key, "host_cids") == 0 && value[0] == '\0')
+		return json_array();
 	return json_string(value);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * vsw: the client. It needs no DPDK and no vswd library: it speaks HTTP to the control API,
- * and the hybrid protocol to the sockets of guests.
+ * and the hybrid protocol to the sockets of guests, or, in a guest, AF_VSOCK.
  */
 #include <getopt.h>
 #include <signal.h>
@@ -19,44 +19,41 @@
 #define ANY 1000000
 
 static const struct command commands[] = {
-#ifdef VSW_HAS_CLIENT
-	{"guest list", "sj", 0, 0, "", "list the guests", cmd_guest_list},
-	{"guest show", "sj", 1, 1, "GUEST", "show what is known of a guest", cmd_guest_show},
-	{"guest add", "sj", 1, ANY, "KEY=VALUE...", "serve another guest", cmd_guest_add},
-	{"guest change", "sj", 2, ANY, "GUEST KEY=VALUE...", "change a guest", cmd_guest_change},
-	{"guest del", "s", 1, ANY, "GUEST...", "remove guests", cmd_guest_del},
-	{"conn list", "sjgp", 0, 0, "", "list connections", cmd_conn_list},
-	{"conn close", "s", 1, ANY, "ID...", "reset connections", cmd_conn_close},
-	{"stats", "sja", 0, 1, "[GUEST]", "print counters and times", cmd_stats},
-	{"top", "sdn", 0, 0, "", "watch guests and lcores", cmd_top},
-	{"capture", "sgpwl", 0, 0, "", "write packets to a pcap file", cmd_capture},
-	{"config show", "sj", 0, 0, "", "print the guests as a configuration file",
-	 cmd_config_show},
-	{"config check", "", 1, 1, "FILE", "look for mistakes in a configuration file",
-	 cmd_config_check},
-	{"reload", "s", 0, 0, "", "make vswd read its configuration file again", cmd_reload},
-	{"log", "sjt", 0, 1, "[LEVEL]", "show or set log levels", cmd_log},
-#endif
-	{"connect", NULL, 0, 0, "PATH|GUEST PORT",
-	 "join standard input and output to a port of a guest", NULL},
+	{"connect", "WF", 1, 3, "GUEST PORT|ENDPOINT",
+	 "join standard input and output to a port of a guest", cmd_connect, connect_more},
+	{"forward", "f", 0, 2, "SERVICE AT", "make a service reachable elsewhere", cmd_forward,
+	 forward_more},
+	{"serve", "gom", 1, ANY, "PORT [-- COMMAND [ARGUMENT...]]",
+	 "serve a port for the other side", cmd_serve, serve_more},
+	{"proxy", "PNu", 0, 0, "", "give guests IPv6 addresses", cmd_proxy, proxy_more},
+	{"ssh-config", "", 0, 0, "", "print what ssh needs to reach guests", cmd_ssh_config,
+	 ssh_config_more},
 };
 
 static const struct {
 	int letter;
 	const char *name;
-	const char *value; /* NULL: none */
+	const char *value; /* NULL: none; [...]: optional */
 	const char *help;
 } options[] = {
 	{'s', "api", "PATH", "vswd's API socket (default: $VSW_API, or " RUN_DIR "/vsw.api)"},
 	{'j', "json", NULL, "print JSON, for programs"},
 	{'a', "all", NULL, "also what is 0"},
-	{'g', "guest", "GUEST", "only of this guest"},
-	{'p', "port", "PORT", "only with this port at either end"},
+	{'g', "guest", "GUEST", "of this guest"},
+	{'p', "port", "PORT", "with this port at either end"},
 	{'d', "delay", "SECONDS", "between two looks (default 2)"},
 	{'n', "count", "N", "end after so many looks (default: never)"},
 	{'t', "types", "PATTERN", "only these log types (default vsw.*)"},
 	{'w', "write", "FILE", "where to write; -: standard output"},
 	{'l', "snaplen", "N", "payload bytes of each packet (default: all)"},
+	{'W', "wait", "[SECONDS]", "try until it accepts (at most SECONDS)"},
+	{'F', "fdpass", NULL, "pass the connection to who reads standard output"},
+	{'f', "file", "FILE", "several at once"},
+	{'o', "to", "ENDPOINT", "what connections are joined to"},
+	{'m', "max", "N", "commands at once; others wait (default 256)"},
+	{'P', "prefix", "PREFIX", "of the addresses, as fd00:abcd:ef12::/64"},
+	{'N', "ports", "PORTS", "a list of ports"},
+	{'u', "uds", "[CID=]PATH", "where a guest's socket is; may be repeated"},
 };
 
 int
@@ -74,6 +71,24 @@ complain(const struct args *args, int status, const char *fmt, ...)
 	return status;
 }
 
+static size_t
+n_commands(void)
+{
+	return n_api_commands + VSW_ARRAY_SIZE(commands);
+}
+
+static const struct command *
+command_at(size_t i)
+{
+	return i < n_api_commands ? &api_commands[i] : &commands[i - n_api_commands];
+}
+
+static bool
+is_optional(const char *value)
+{
+	return value != NULL && value[0] == '[' && value[strlen(value) - 1] == ']';
+}
+
 /*
  * Help.
  */
@@ -82,8 +97,8 @@ static void
 print_help(FILE *out)
 {
 	fputs("Usage: vsw COMMAND [ARGUMENTS]\n\n", out);
-	for (size_t i = 0; i < VSW_ARRAY_SIZE(commands); i++)
-		fprintf(out, "  %-13s %s\n", commands[i].name, commands[i].help);
+	for (size_t i = 0; i < n_commands(); i++)
+		fprintf(out, "  %-13s %s\n", command_at(i)->name, command_at(i)->help);
 	fputs("\n"
 	      "A GUEST is its name or its CID. vsw COMMAND --help tells more; vsw --version\n"
 	      "prints the version.\n"
@@ -104,12 +119,18 @@ print_command_help(const struct command *command)
 
 		if (strchr(command->options, options[i].letter) == NULL)
 			continue;
-		snprintf(name, sizeof(name), "%s%s%s", options[i].name,
-			 options[i].value != NULL ? "=" : "",
-			 options[i].value != NULL ? options[i].value : "");
+		if (is_optional(options[i].value)) /* [SECONDS] becomes [=SECONDS] */
+			snprintf(name, sizeof(name), "%s[=%s", options[i].name,
+				 options[i].value + 1);
+		else
+			snprintf(name, sizeof(name), "%s%s%s", options[i].name,
+				 options[i].value != NULL ? "=" : "",
+				 options[i].value != NULL ? options[i].value : "");
 		printf("  -%c, --%-16s %s\n", options[i].letter, name, options[i].help);
 	}
 	printf("  -h, --%-16s %s\n", "help", "print this and exit");
+	if (command->more != NULL)
+		printf("\n%s", command->more);
 }
 
 /*
@@ -160,6 +181,36 @@ take_option(struct args *args, int letter, const char *value)
 		if (!vsw_number_read_u32(value, 0, 65536, &args->snaplen))
 			wrong = "it is a number from 0 to 65536";
 		break;
+	case 'W':
+		args->is_waiting = true;
+		if (value != NULL && !vsw_number_read_u32(value, 0, 1 << 30, &args->seconds))
+			wrong = "it is a number of seconds, as in --wait=30";
+		break;
+	case 'F':
+		args->is_fdpass = true;
+		break;
+	case 'f':
+		args->file = value;
+		break;
+	case 'o':
+		args->to = value;
+		break;
+	case 'm':
+		if (!vsw_number_read_u32(value, 1, UINT32_MAX, &args->max))
+			wrong = "it is a number from 1 to 4294967295";
+		break;
+	case 'P':
+		args->prefix = value;
+		break;
+	case 'N':
+		args->ports = value;
+		break;
+	case 'u':
+		if (args->n_uds == UDS_MAX)
+			wrong = "there are too many";
+		else
+			args->uds[args->n_uds++] = value;
+		break;
 	default:
 		return false; /* getopt has said what */
 	}
@@ -174,16 +225,16 @@ make_getopt(const struct command *command, char *letters, struct option *longs)
 	*letters++ = 'h';
 	*longs++ = (struct option){"help", no_argument, NULL, 'h'};
 	for (size_t i = 0; i < VSW_ARRAY_SIZE(options); i++) {
-		bool has_value = options[i].value != NULL;
+		int has_value = options[i].value == NULL        ? no_argument
+				: is_optional(options[i].value) ? optional_argument
+								: required_argument;
 
 		if (strchr(command->options, options[i].letter) == NULL)
 			continue;
 		*letters++ = (char)options[i].letter;
-		if (has_value)
+		for (int colons = 0; colons < has_value; colons++)
 			*letters++ = ':';
-		*longs++ = (struct option){options[i].name,
-					   has_value ? required_argument : no_argument, NULL,
-					   options[i].letter};
+		*longs++ = (struct option){options[i].name, has_value, NULL, options[i].letter};
 	}
 	*letters = '\0';
 	*longs = (struct option){0};
@@ -206,9 +257,10 @@ default_api(void)
 static int
 run(const struct command *command, int argc, char **argv)
 {
-	struct args args = {.command = command, .api = default_api(), .delay = 2, .snaplen = 65536};
+	struct args args = {
+		.command = command, .api = default_api(), .delay = 2, .snaplen = 65536, .max = 256};
 	struct option longs[VSW_ARRAY_SIZE(options) + 2];
-	char letters[2 * VSW_ARRAY_SIZE(options) + 2];
+	char letters[3 * VSW_ARRAY_SIZE(options) + 2];
 	int c;
 
 	make_getopt(command, letters, longs);
@@ -251,12 +303,13 @@ refuse(int argc, char **argv)
 {
 	bool is_begun = false;
 
-	for (size_t i = 0; i < VSW_ARRAY_SIZE(commands); i++) {
+	for (size_t i = 0; i < n_commands(); i++) {
+		const char *name = command_at(i)->name;
 		size_t len = strlen(argv[1]);
 
-		if (strncmp(commands[i].name, argv[1], len) != 0 || commands[i].name[len] != ' ')
+		if (strncmp(name, argv[1], len) != 0 || name[len] != ' ')
 			continue;
-		fprintf(stderr, is_begun ? ", %s" : "vsw: it is one of %s", commands[i].name);
+		fprintf(stderr, is_begun ? ", %s" : "vsw: it is one of %s", name);
 		is_begun = true;
 	}
 	if (is_begun)
@@ -282,16 +335,15 @@ main(int argc, char **argv)
 		puts("vsw " VSW_VERSION);
 		return EXIT_SUCCESS;
 	}
-	for (size_t i = 0; i < VSW_ARRAY_SIZE(commands); i++) {
-		int n = names(&commands[i], argc, argv);
+	for (size_t i = 0; i < n_commands(); i++) {
+		int n = names(command_at(i), argc, argv);
 		char full_name[32];
 
 		if (n == 0)
 			continue;
-		snprintf(full_name, sizeof(full_name), "vsw %s", commands[i].name);
+		snprintf(full_name, sizeof(full_name), "vsw %s", command_at(i)->name);
 		argv[n] = full_name;
-		return commands[i].run == NULL ? cmd_connect(argc - n, argv + n)
-					       : run(&commands[i], argc - n, argv + n);
+		return run(command_at(i), argc - n, argv + n);
 	}
 	return refuse(argc, argv);
 }

@@ -83,7 +83,7 @@ find(int argc, char **argv, const char *name, unsigned int *n)
 {
 	const char *value = NULL;
 
-	for (int i = 1; i < argc; i++) {
+	for (int i = 1; i < argc && argv[i] != NULL; i++) {
 		const char *found = value_of(argc, argv, i, name);
 
 		if (found == NULL)

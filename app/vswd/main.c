@@ -60,7 +60,7 @@ extern int vsw_log_main;
 
 /* Descriptors: of the process (EAL, loops, a few spare); of a guest, its two listeners, its
  * VMM's connections, and what the VMM hands over: 3 rings, 8 regions, a channel; and how many
- * connections a guest should be able to have. */
+ * connections, plain sockets included, a guest should be able to have. */
 #define FDS_BASE 64
 #define FDS_PER_GUEST 24
 #define CONNS_COMFORT 128
@@ -291,11 +291,13 @@ run_lcore(void *arg)
 static void
 run(struct vswd *vswd)
 {
+	struct vsw_loop *main_loop = vswd->loop[rte_get_main_lcore()];
 	unsigned int lcore;
 
 	RTE_LCORE_FOREACH_WORKER(lcore)
 	rte_eal_remote_launch(run_lcore, vswd->loop[lcore], lcore);
-	vsw_loop_run(vswd->loop[rte_get_main_lcore()]);
+	vsw_loop_run(main_loop);
+	vsw_vhost_stop(main_loop);
 	RTE_LCORE_FOREACH_WORKER(lcore)
 	vsw_loop_stop(vswd->loop[lcore]);
 	rte_eal_mp_wait_lcore();

@@ -140,21 +140,27 @@ privilege_give_socket(const struct privilege *privilege, const char *path, uid_t
 	return rc;
 }
 
+/* Number of the first path at which vswd makes a socket. */
+static unsigned int
+first_made(const struct vsw_guest_spec *spec)
+{
+	return spec->client ? 1 : 0;
+}
+
 static int
 give_sockets(const struct privilege *privilege, const struct vsw_conf *conf, char why[VSW_WHY_SIZE])
 {
 	for (unsigned int i = 0; i < conf->n_guests; i++) {
 		const struct vsw_guest_spec *spec = &conf->guest[i].spec;
-		const char *paths[] = {spec->uds_path, spec->client ? "" : spec->socket};
+		const char *path, *key;
 
-		for (size_t p = 0; p < VSW_ARRAY_SIZE(paths); p++) {
-			int rc = paths[p][0] == '\0' ? 0
-						     : privilege_give_socket(privilege, paths[p],
-									     spec->socket_owner,
-									     spec->socket_group);
+		for (unsigned int p = first_made(spec);
+		     (path = vsw_guest_spec_path(spec, p, &key)) != NULL; p++) {
+			int rc = privilege_give_socket(privilege, path, spec->socket_owner,
+						       spec->socket_group);
 
 			if (rc != 0)
-				return say(why, rc, "%s: %s", paths[p], strerror(-rc));
+				return say(why, rc, "%s: %s", path, strerror(-rc));
 		}
 	}
 	if (conf->api[0] != '\0') {
@@ -183,12 +189,13 @@ look_ahead(const struct privilege *privilege, const struct vsw_conf *conf)
 			conf->file);
 	for (unsigned int i = 0; i < conf->n_guests; i++) {
 		const struct vsw_guest_spec *spec = &conf->guest[i].spec;
-		const char *paths[] = {spec->uds_path, spec->client ? "" : spec->socket};
+		const char *path, *key;
 
-		for (size_t p = 0; p < VSW_ARRAY_SIZE(paths); p++) {
+		for (unsigned int p = first_made(spec);
+		     (path = vsw_guest_spec_path(spec, p, &key)) != NULL; p++) {
 			char *slash;
 
-			strlcpy(folder, paths[p], sizeof(folder));
+			strlcpy(folder, path, sizeof(folder));
 			slash = strrchr(folder, '/');
 			if (slash == NULL)
 				continue;

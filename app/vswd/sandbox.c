@@ -116,6 +116,7 @@ static const char *const allowed[] = {
 	"pipe",
 	"pipe2",
 	"eventfd2",
+	"epoll_create", /* librte_vhost of DPDK 24.07 and later */
 	"epoll_create1",
 	"epoll_ctl",
 	"signalfd4",

@@ -9,13 +9,14 @@ import socket
 
 from .agent import Agent
 from .initramfs import initramfs, kernel
+from .paths import VSW_STATIC
 from .wait import BOOT_DEADLINE, DEADLINE
 
 MEMORY = "256M"
 
 
 class Guest:
-    """A VMM and the Linux in it. Of kinds, see below."""
+    """A VMM and the Linux in it. Of kinds, see below; vsw is the client that runs in it."""
 
     def __init__(self, lab, vm, user=None):
         self.lab = lab
@@ -75,10 +76,22 @@ class Uml(Guest):
     that has no modules."""
 
     kind = "uml"
+    vsw = str(VSW_STATIC)
+
+    def load_ipv6(self):
+        """Debian's kernel has it as a module."""
+        if folder := self._modules():
+            self.run(f"for module in lib/crc-ccitt net/ipv6/ipv6; do "
+                     f"busybox insmod {folder}/kernel/$module.ko || exit; done")
+
+    @staticmethod
+    def _modules():
+        if os.environ.get("VSW_UML"):
+            return ""
+        return next(pathlib.Path("/usr/lib/uml/modules").iterdir())
 
     def _start_vmm(self, agent_fd):
         own_kernel = os.environ.get("VSW_UML")
-        modules = "" if own_kernel else next(pathlib.Path("/usr/lib/uml/modules").iterdir())
         folder = self.lab.folder
         # Its kernel and its processes are processes that take turns: twice as fast on one cpu.
         cpu = max(os.sched_getaffinity(0))
@@ -86,7 +99,7 @@ class Uml(Guest):
             self.name,
             ["taskset", "-c", str(cpu), own_kernel or "linux.uml", f"mem={MEMORY}",
              "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro",
-             f"init={folder}/uml-init.sh", f"run={folder}/agent.sh", f"modules={modules}",
+             f"init={folder}/uml-init.sh", f"run={folder}/agent.sh", f"modules={self._modules()}",
              "con=null", "con0=null,fd:1", "ssl=null", f"ssl0=fd:{agent_fd}",
              "agent=/dev/ttyS0", "quiet", f"uml_dir={folder}", f"umid={self.name}",
              f"virtio_uml.device={self.vm.vhost}:19"],
@@ -105,6 +118,10 @@ class Qemu(Guest):
     """Everything it has is in its initramfs."""
 
     kind = "qemu"
+    vsw = "vsw-static"
+
+    def load_ipv6(self):
+        pass
 
     def _start_vmm(self, agent_fd):
         # A machine of many cpus would not be faster; ERMS is slow under TCG: bytes one by one.

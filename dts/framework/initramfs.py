@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 
-from .paths import GUESTS, LOGS
+from .paths import GUESTS, LOGS, VSW_STATIC
 
 MODULES = ["virtio_pci", "vmw_vsock_virtio_transport"]
 
@@ -44,6 +44,7 @@ def _fill(root):
     shutil.copy(shutil.which("busybox"), root / "bin")
     shutil.copy(GUESTS / "qemu-init.sh", root / "init")
     shutil.copy(GUESTS / "agent.sh", root / "agent.sh")
+    shutil.copy(VSW_STATIC, root / "bin")
     _add_program(root, shutil.which("socat"))
     _add_modules(root / "modules")
 

@@ -10,5 +10,8 @@ BUILD = TOP / os.environ.get("VSW_BUILD", "build")
 LOGS = BUILD / "dts"
 VSWD = BUILD / "app" / "vswd"
 VSW = BUILD / "app" / "vsw"
+VSW_STATIC = BUILD / "app" / "vsw-static"
+if not VSW_STATIC.exists():  # a build with sanitizers
+    VSW_STATIC = TOP / "build" / "app" / "vsw-static"
 VSOCK_TEST = BUILD / "vsock_test"
 UML_XSTATE = BUILD / "dts" / "uml_xstate.so"

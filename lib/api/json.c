@@ -42,6 +42,28 @@ groups_of(const struct vsw_guest_spec *spec)
 }
 
 static json_t *
+forward_of(const struct vsw_guest_spec *spec)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < spec->n_forwards; i++)
+		json_array_append_new(list, json_pack("{s:o, s:I}", "listen",
+						      text_of(spec->forward[i].path), "port",
+						      (json_int_t)spec->forward[i].port));
+	return list;
+}
+
+static json_t *
+host_cids_of(const struct vsw_guest_spec *spec)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < spec->n_host_cids; i++)
+		json_array_append_new(list, json_integer(spec->host_cid[i]));
+	return list;
+}
+
+static json_t *
 number_unless(int64_t value, int64_t none)
 {
 	return value != none ? json_integer(value) : json_null();
@@ -89,11 +111,14 @@ limits_of(const struct vsw_guest_spec *spec)
 json_t *
 json_of_spec(const struct vsw_guest_spec *spec)
 {
-	return json_pack("{s:s, s:I, s:o, s:o, s:I, s:o, s:o, s:b, s:o, s:b, s:o, s:o, s:o, s:o}",
+	return json_pack("{s:s, s:I, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:b, s:o, s:b, s:o, s:o, "
+			 "s:o, s:o}",
 			 "name", spec->name,                                           /**/
 			 "guest_cid", (json_int_t)spec->cid,                           /**/
 			 "socket", text_of(spec->socket),                              /**/
 			 "uds_path", text_of(spec->uds_path),                          /**/
+			 "forward", forward_of(spec),                                  /**/
+			 "host_cids", host_cids_of(spec),                              /**/
 			 "tx_buffer_size", (json_int_t)spec->window_bytes,             /**/
 			 "queue_size", number_unless(spec->queue_size, 0),             /**/
 			 "groups", groups_of(spec),                                    /**/
@@ -213,6 +238,9 @@ static const struct {
 	{"guest_cid", IS_NUMBER, "a number"},
 	{"socket", IS_STRING, "a string"},
 	{"uds_path", IS_STRING, "a string"},
+	{"forward", IS_LIST | IS_STRING,
+	 "a list, as in [{\"listen\": \"/run/web\", \"port\": 80}]"},
+	{"host_cids", IS_LIST | IS_STRING | IS_NUMBER, "a list of numbers"},
 	{"tx_buffer_size", IS_NUMBER, "a number"},
 	{"queue_size", IS_NUMBER, "a number, or null for any"},
 	{"groups", IS_LIST | IS_STRING, "a list of strings"},
@@ -255,8 +283,8 @@ reset_key(struct vsw_guest_spec *spec, const char *key)
 		spec->window_bytes = def.window_bytes;
 	else if (strcmp(key, "queue_size") == 0)
 		spec->queue_size = def.queue_size;
-	else if (strcmp(key, "groups") == 0)
-		spec->n_groups = 0;
+	else if (vsw_guest_spec_clear_list(spec, key) == 0)
+		return;
 	else if (strcmp(key, "hairpin") == 0)
 		spec->hairpin = def.hairpin;
 	else if (strcmp(key, "lcore") == 0)
@@ -275,22 +303,51 @@ reset_key(struct vsw_guest_spec *spec, const char *key)
 	}
 }
 
+/* {"listen": PATH, "port": N} */
 static int
-set_groups(struct vsw_guest_spec *spec, const json_t *list, char why[VSW_WHY_SIZE])
+add_forward(struct vsw_guest_spec *spec, const json_t *object, char why[VSW_WHY_SIZE])
 {
-	spec->n_groups = 0;
-	memset(spec->group, 0, sizeof(spec->group));
-	for (size_t i = 0; i < json_array_size(list); i++) {
-		const char *name = json_string_value(json_array_get(list, i));
+	const char *path = json_string_value(json_object_get(object, "listen"));
+	const json_t *port = json_object_get(object, "port");
+	char number[32];
 
-		if (name == NULL) {
-			snprintf(why, VSW_WHY_SIZE, "it is a list of strings");
-			return -EINVAL;
-		}
-		if (vsw_guest_spec_add_group(spec, name, why) != 0)
-			return -EINVAL;
+	if (path == NULL || !json_is_integer(port) || json_object_size(object) != 2) {
+		snprintf(why, VSW_WHY_SIZE,
+			 "it is a list of objects as in {\"listen\": \"/run/web\", \"port\": 80}");
+		return -EINVAL;
 	}
-	return 0;
+	snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(port));
+	return vsw_guest_spec_add_forward(spec, path, number, why);
+}
+
+static int
+add_item(struct vsw_guest_spec *spec, const char *key, const json_t *item, char why[VSW_WHY_SIZE])
+{
+	char number[32];
+
+	if (json_is_object(item) && strcmp(key, "forward") == 0)
+		return add_forward(spec, item, why);
+	if (json_is_integer(item) && strcmp(key, "host_cids") == 0) {
+		snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(item));
+		return vsw_guest_spec_add(spec, key, number, why);
+	}
+	if (json_is_string(item))
+		return vsw_guest_spec_add(spec, key, json_string_value(item), why);
+	snprintf(why, VSW_WHY_SIZE, "it is a list of %s",
+		 strcmp(key, "forward") == 0     ? "objects"
+		 : strcmp(key, "host_cids") == 0 ? "numbers"
+						 : "strings");
+	return -EINVAL;
+}
+
+static int
+set_list(struct vsw_guest_spec *spec, const char *key, const json_t *list, char why[VSW_WHY_SIZE])
+{
+	int rc = vsw_guest_spec_clear_list(spec, key);
+
+	for (size_t i = 0; i < json_array_size(list) && rc == 0; i++)
+		rc = add_item(spec, key, json_array_get(list, i), why);
+	return rc;
 }
 
 static int
@@ -359,7 +416,7 @@ set_key(struct vsw_guest_spec *spec, const char *key, const json_t *value, char 
 		return 0;
 	}
 	if (json_is_array(value))
-		return set_groups(spec, value, why);
+		return set_list(spec, key, value, why);
 	if (json_is_object(value))
 		return set_limits(spec, value, why);
 	if (json_is_string(value))
@@ -433,13 +490,14 @@ json_t *
 json_of_conn(const struct vsw_conn_info *conn)
 {
 	return json_pack(
-		"{s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I,"
+		"{s:I, s:I, s:I, s:I, s:I, s:b, s:s, s:s, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I,"
 		" s:I, s:I, s:I, s:b, s:b}",
 		"id", (json_int_t)conn->id,                                 /**/
 		"guest_cid", (json_int_t)conn->guest_cid,                   /**/
 		"guest_port", (json_int_t)conn->guest_port,                 /**/
 		"far_cid", (json_int_t)conn->far_cid,                       /**/
 		"far_port", (json_int_t)conn->far_port,                     /**/
+		"far_is_host", conn->far_is_host,                           /**/
 		"opened_by", conn->from_guest ? "guest" : "far",            /**/
 		"state", conn->state,                                       /**/
 		"age_s", (double)conn->age_ms / 1000,                       /**/

@@ -7,6 +7,10 @@
 #define VSW_SOCKET_PATH_H
 
 #include <sys/types.h>
+#include <sys/un.h>
+
+/** Room for the path of a socket. */
+#define VSW_SOCKET_PATH_SIZE sizeof(((struct sockaddr_un *)0)->sun_path)
 
 #define VSW_SOCKET_PATH_FREE 0  /**< nothing is there */
 #define VSW_SOCKET_PATH_STALE 1 /**< a socket that nobody is bound to any more */

@@ -118,7 +118,8 @@ on_flush_timeout(struct rte_timer *timer, void *arg)
 {
 	struct vsw_stream *stream = arg;
 
-	vsw_count(&stream->account->counters, VSW_CTR_FLUSH_TIMEOUTS, 1);
+	vsw_count(&stream->account->counters,
+		  stream->is_datagram ? VSW_CTR_DATAGRAMS_LOST : VSW_CTR_FLUSH_TIMEOUTS, 1);
 	stream->is_dead = true;
 	mark_dirty(stream->bridge, stream);
 }
@@ -175,7 +176,8 @@ serve(struct vsw_bridge *bridge, struct vsw_stream *stream)
 		stream_destroy(bridge, stream);
 		return true;
 	}
-	if (stream->is_closing && (moved || !rte_timer_pending(&stream->flush_timer)))
+	if ((stream->is_closing || stream->is_waiting) &&
+	    (moved || !rte_timer_pending(&stream->flush_timer)))
 		start_flush_timer(stream);
 	return vsw_stream_notify(stream);
 }
@@ -215,18 +217,13 @@ bridge_before_sleep(void *ctx)
 
 /* @return a connected socket or -errno. AF_UNIX connects at once or not at all. */
 static int
-connect_socket(const struct vsw_guest_conf *guest, uint32_t port)
+connect_socket(const struct sockaddr_un *addr, int type)
 {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int fd, rc;
+	int rc, fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-	rc = snprintf(addr.sun_path, sizeof(addr.sun_path), "%s_%u", guest->uds_path, port);
-	if (rc >= (int)sizeof(addr.sun_path))
-		return -ENAMETOOLONG;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) != 0) {
+	if (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) != 0) {
 		rc = -errno;
 		close(fd);
 		return rc;
@@ -234,17 +231,27 @@ connect_socket(const struct vsw_guest_conf *guest, uint32_t port)
 	return fd;
 }
 
-/* Within the guest's share of descriptors. */
+/* Within the guest's share of descriptors. @param type out: SOCK_STREAM or SOCK_DGRAM. */
 static int
-connect_to_host(struct vsw_bridge *bridge, const struct vsw_guest_conf *guest, uint32_t port)
+connect_to_host(struct vsw_bridge *bridge, const struct vsw_guest_conf *guest, uint32_t port,
+		int *type)
 {
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	int fd;
 
+	if (snprintf(addr.sun_path, sizeof(addr.sun_path), "%s_%u", guest->uds_path, port) >=
+	    (int)sizeof(addr.sun_path))
+		return -ENAMETOOLONG;
 	if (!vsw_quota_take(guest->id)) {
 		vsw_count(&bridge->by_id[guest->id]->counters, VSW_CTR_REFUSED_DESCRIPTORS, 1);
 		return -EMFILE;
 	}
-	fd = connect_socket(guest, port);
+	*type = SOCK_STREAM;
+	fd = connect_socket(&addr, *type);
+	if (fd == -EPROTOTYPE) {
+		*type = SOCK_DGRAM;
+		fd = connect_socket(&addr, *type);
+	}
 	if (fd < 0)
 		vsw_quota_give(guest->id);
 	return fd;
@@ -255,7 +262,7 @@ on_connect(void *ctx, struct vsw_msg *msg)
 {
 	struct vsw_bridge *bridge = ctx;
 	struct vsw_stream *stream = NULL;
-	int fd = connect_to_host(bridge, msg->guest, msg->port);
+	int type, fd = connect_to_host(bridge, msg->guest, msg->port, &type);
 
 	msg->result = fd < 0 ? fd : 0;
 	if (fd >= 0) {
@@ -266,6 +273,7 @@ on_connect(void *ctx, struct vsw_msg *msg)
 			msg->result = -ENOMEM;
 		} else {
 			stream->conn = msg->conn;
+			stream->is_datagram = type == SOCK_DGRAM;
 		}
 	}
 	msg->stream = stream;
@@ -285,6 +293,7 @@ on_adopt(void *ctx, struct vsw_msg *msg)
 	}
 	stream->asked = msg->since;
 	stream->was_refused = true; /* until it is accepted */
+	stream->is_plain = (msg->flags & VSW_MSG_F_PLAIN) != 0;
 	msg->stream = stream;
 	vsw_msg_reply(msg->guest->poll_loop, msg, VSW_MSG_INCOMING);
 }
@@ -293,11 +302,9 @@ static void
 on_accept(void *ctx, struct vsw_msg *msg)
 {
 	struct vsw_stream *stream = msg->stream;
-	char ok[sizeof("OK 4294967295\n")];
-	int len = snprintf(ok, sizeof(ok), "OK %u\n", msg->port);
 
-	/* A host that is gone already may still have sent something: it goes to the guest. */
-	(void)!send(stream->watch.fd, ok, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (!stream->is_plain)
+		vsw_stream_greet(stream, msg->port);
 	vsw_hist_add(&stream->account->hists.of[VSW_HIST_CONNECT_FROM_HOST],
 		     vsw_us_since(stream->asked));
 	stream->conn = msg->conn;
@@ -340,6 +347,8 @@ on_close(void *ctx, struct vsw_msg *msg)
 
 	stream->conn = NULL;
 	stream->is_closing = true;
+	if (stream->is_datagram)
+		vsw_datagram_close(stream, (msg->flags & VSW_MSG_F_SHUT_SEND) != 0);
 	mark_dirty(ctx, stream);
 	vsw_msg_reply(msg->guest->poll_loop, msg, VSW_MSG_CLOSED);
 }
@@ -370,14 +379,14 @@ on_open_account(void *ctx, struct vsw_msg *msg)
 	struct vsw_bridge_guest *account = calloc(1, sizeof(*account));
 
 	msg->result = account != NULL ? 0 : -ENOMEM;
-	msg->counters = NULL;
-	msg->hists = NULL;
+	msg->tally = NULL;
 	if (account != NULL) {
 		TAILQ_INIT(&account->streams);
 		TAILQ_INSERT_TAIL(&bridge->accounts, account, entry);
 		bridge->by_id[msg->guest->id] = account;
-		msg->counters = &account->counters;
-		msg->hists = &account->hists;
+		account->tally.counters = &account->counters;
+		account->tally.hists = &account->hists;
+		msg->tally = &account->tally;
 	}
 	vsw_msg_reply(msg->reply_to, msg, VSW_MSG_ACCOUNT_OPEN);
 }

@@ -23,6 +23,11 @@
  * Output. The socket is written until it says EAGAIN, never less: only then an edge for its
  * room is certain, and only then a host that shut its read side in the middle is noticed.
  *
+ * OK. Clients of firecracker-go-sdk and Kata read it by a buffered reader, which they throw away
+ * with all that came along. So payload waits until OK was read: then SIOCOUTQ is 0, and the
+ * kernel raises an edge for output when it frees the piece. A reader that has shut its read side
+ * or gone is told by the write that fails; also one of nothing does.
+ *
  * Guest memory that its VMM has cut off is EFAULT here, not SIGBUS: the guest is given up.
  *
  * Descriptors that a host application sends along (SCM_RIGHTS) are closed by the kernel,
@@ -32,6 +37,8 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <linux/sockios.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -53,13 +60,37 @@ send_iov(int fd, struct iovec *iov, unsigned int n)
 }
 
 void
+vsw_stream_greet(struct vsw_stream *stream, uint32_t port)
+{
+	char ok[sizeof("OK 4294967295\n")];
+	int len = snprintf(ok, sizeof(ok), "OK %u\n", port);
+
+	/* A host that is gone already may still have sent something: it goes to the guest. */
+	stream->awaits_greeting =
+		send(stream->watch.fd, ok, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT) == len;
+}
+
+/* Has the host read OK, if it was told? */
+static bool
+is_greeted(struct vsw_stream *stream)
+{
+	int unread = 0;
+
+	if (stream->awaits_greeting)
+		stream->awaits_greeting =
+			ioctl(stream->watch.fd, SIOCOUTQ, &unread) == 0 && unread > 0 &&
+			send(stream->watch.fd, "", 0, MSG_NOSIGNAL | MSG_DONTWAIT) == 0;
+	return !stream->awaits_greeting;
+}
+
+void
 vsw_stream_lend(struct vsw_stream *stream, struct vsw_msg *msg)
 {
 	vsw_backlog_lend(&stream->backlog, msg);
 }
 
-static void
-return_loans(struct vsw_stream *stream, struct vsw_msg *loans, int result)
+void
+vsw_stream_return(struct vsw_stream *stream, struct vsw_msg *loans, int result)
 {
 	while (loans != NULL) {
 		struct vsw_msg *msg = loans;
@@ -97,7 +128,7 @@ die(struct vsw_stream *stream, int error)
 {
 	stream->is_dead = true;
 	stream->account->spilled -= stream->backlog.spill.len;
-	return_loans(stream, vsw_backlog_drop(&stream->backlog), -error);
+	vsw_stream_return(stream, vsw_backlog_drop(&stream->backlog), -error);
 	note_hangup(stream);
 }
 
@@ -112,18 +143,24 @@ took(struct vsw_stream *stream, size_t len)
 		vsw_hist_add(&stream->account->hists.of[VSW_HIST_WAIT_TO_HOST],
 			     vsw_us_since(since));
 	stream->account->spilled -= spilled - stream->backlog.spill.len;
-	return_loans(stream, loans, 0);
+	vsw_stream_return(stream, loans, 0);
+}
+
+ssize_t
+vsw_stream_send(struct vsw_stream *stream)
+{
+	static _Thread_local struct iovec iov[IOV_MAX];
+	unsigned int n = vsw_backlog_peek(&stream->backlog, iov, IOV_MAX);
+
+	return send_iov(stream->watch.fd, iov, n);
 }
 
 /* @return true: all is written; false: the socket is full, or dead. */
 static bool
 write_backlog(struct vsw_stream *stream)
 {
-	static _Thread_local struct iovec iov[IOV_MAX];
-
 	while (!vsw_backlog_is_empty(&stream->backlog)) {
-		unsigned int n = vsw_backlog_peek(&stream->backlog, iov, IOV_MAX);
-		ssize_t len = send_iov(stream->watch.fd, iov, n);
+		ssize_t len = vsw_stream_send(stream);
 
 		if (len < 0) {
 			if (errno == EFAULT)
@@ -158,7 +195,7 @@ spill_loans(struct vsw_stream *stream, bool force)
 		struct vsw_msg *msg;
 
 		if (!force && account->spilled + stream->backlog.first_loan->len >
-				      stream->guest->spill_budget) {
+				      vsw_guest_word(&stream->guest->spill_budget)) {
 			hold_loans(stream);
 			return;
 		}
@@ -171,7 +208,7 @@ spill_loans(struct vsw_stream *stream, bool force)
 			die(stream, ENOMEM);
 			return;
 		}
-		return_loans(stream, msg, 0);
+		vsw_stream_return(stream, msg, 0);
 	}
 }
 
@@ -182,9 +219,13 @@ vsw_stream_write(struct vsw_stream *stream, bool force_spill)
 	uint32_t unreported = stream->backlog.n_unreported;
 	const struct vsw_msg *first_loan = stream->backlog.first_loan;
 
+	if (stream->is_datagram) {
+		vsw_datagram_write(stream);
+		return false;
+	}
 	if (stream->is_dead)
 		die(stream, EPIPE);
-	else if (!write_backlog(stream))
+	else if (!vsw_stream_is_flushed(stream) && (!is_greeted(stream) || !write_backlog(stream)))
 		spill_loans(stream, force_spill);
 	if (stream->shut_send && vsw_stream_is_flushed(stream)) {
 		stream->shut_send = false;
@@ -208,6 +249,11 @@ vsw_stream_read(struct vsw_stream *stream, struct vsw_msg *msg)
 	ssize_t len;
 	int left;
 
+	if (stream->is_datagram) { /* nothing ever comes; who reads was told of the end */
+		msg->len = 0;
+		msg->flags = VSW_MSG_F_EOF;
+		return;
+	}
 	do {
 		len = recvmsg(stream->watch.fd, &hdr, MSG_DONTWAIT);
 	} while (len < 0 && errno == EINTR);
@@ -251,6 +297,8 @@ vsw_stream_notify(struct vsw_stream *stream)
 void
 vsw_stream_event(struct vsw_stream *stream, uint32_t events)
 {
+	if (stream->is_datagram)
+		return; /* there may be room; that is all that matters */
 	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		stream->read_hangup = true;
 	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))

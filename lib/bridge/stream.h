@@ -23,6 +23,7 @@ struct vsw_bridge_guest {
 	bool is_closed;                      /* the guest has gone */
 	struct vsw_counters counters;
 	struct vsw_hists hists;
+	struct vsw_tally tally;
 	size_t spilled; /* bytes in the spill buffers of its streams */
 	TAILQ_HEAD(, vsw_stream) streams;
 };
@@ -44,6 +45,10 @@ struct vsw_stream {
 	bool told_hangup;
 	bool read_hangup;             /* an end of file is in the socket, or on its way */
 	bool was_refused;             /* CLOSE came before ACCEPT */
+	bool awaits_greeting;         /* OK was said and is not read: payload waits */
+	bool is_plain;                /* no OK is said */
+	bool is_datagram;             /* the socket is one of datagrams */
+	bool is_waiting;              /* ... and has no room for the one that is complete */
 	bool is_dead;                 /* the host reads no more; what is written is dropped */
 	bool is_closing;              /* CLOSE came: flush, then close */
 	bool shut_send;               /* SHUTDOWN(SEND) came: shut when flushed */
@@ -69,7 +74,18 @@ bool vsw_stream_is_flushed(const struct vsw_stream *stream);
 /* Send the NOTICE that is due, if there is a message for it. @return true when none is due
  * any more. */
 bool vsw_stream_notify(struct vsw_stream *stream);
+/* Say OK: before all payload, and alone. */
+void vsw_stream_greet(struct vsw_stream *stream, uint32_t port);
 /* Note what happened to the socket. */
 void vsw_stream_event(struct vsw_stream *stream, uint32_t events);
+/* Give finished loans, joined by `next`, back to the poll role. */
+void vsw_stream_return(struct vsw_stream *stream, struct vsw_msg *loans, int result);
+/* One sendmsg() of the beginning of what waits: all, if there are no loans. @return as that. */
+ssize_t vsw_stream_send(struct vsw_stream *stream);
+
+/* datagram.c: what vsw_stream_write() is for a datagram socket. */
+void vsw_datagram_write(struct vsw_stream *stream);
+/* The guest's connection is over. Has it sent all of the datagram? */
+void vsw_datagram_close(struct vsw_stream *stream, bool is_complete);
 
 #endif /* VSW_STREAM_H */

@@ -3,7 +3,8 @@
  * @file
  * The bridge role: host streams. A completion engine over AF_UNIX sockets: it connects,
  * takes over accepted sockets, writes and reads loans of guest memory, shuts down, closes,
- * and reports. It knows nothing of packets, connections or credit.
+ * and reports. It knows nothing of packets, connections or credit. A datagram socket at
+ * <uds_path>_<port> is given what a guest sends on one connection as one datagram.
  *
  * Everything goes through the messages of vsw_msg.h: a bridge registers its handlers and its
  * pass with a loop and has no other entry.

@@ -12,29 +12,23 @@
 #include "vsw_conf.h"
 #include "vsw_socket_path.h"
 
-/* The two paths of a guest, by key. */
-static const char *
-path_of(const struct vsw_guest_spec *spec, unsigned int which, const char **key)
-{
-	*key = which == 0 ? "socket" : "uds-path";
-	return which == 0 ? spec->socket : spec->uds_path;
-}
-
 static bool
 same_paths(const struct vsw_guest_spec *spec, const struct vsw_guest_spec *other, const char **key,
 	   char *why)
 {
-	for (unsigned int i = 0; i < 4; i++) {
-		const char *other_key;
-		const char *path = path_of(spec, i / 2, key);
-		const char *other_path = path_of(other, i % 2, &other_key);
+	const char *path, *other_path, *other_key;
 
-		if (strcmp(path, other_path) != 0)
-			continue;
-		snprintf(why, VSW_WHY_SIZE,
-			 "%s is also the %s of guest %u; each socket needs a path of its own", path,
-			 other_key, other->cid);
-		return true;
+	for (unsigned int i = 0; (path = vsw_guest_spec_path(spec, i, key)) != NULL; i++) {
+		for (unsigned int j = 0;
+		     (other_path = vsw_guest_spec_path(other, j, &other_key)) != NULL; j++) {
+			if (strcmp(path, other_path) != 0)
+				continue;
+			snprintf(why, VSW_WHY_SIZE,
+				 "%s is also the %s of guest %u; each socket needs a path of its "
+				 "own",
+				 path, other_key, other->cid);
+			return true;
+		}
 	}
 	return false;
 }
@@ -50,27 +44,45 @@ is_port_path(const char *path, const char *uds_path)
 	       port[strspn(port, "0123456789")] == '\0';
 }
 
+/* @return a path of @p spec that stands where @p uds_path needs the way free; or NULL. */
+static const char *
+path_in_the_way(const struct vsw_guest_spec *spec, const char *uds_path, const char **key)
+{
+	const char *path;
+
+	for (unsigned int i = 0; (path = vsw_guest_spec_path(spec, i, key)) != NULL; i++) {
+		if (is_port_path(path, uds_path))
+			return path;
+	}
+	return NULL;
+}
+
+static void
+say_in_the_way(const char *path, const struct vsw_guest_spec *owner, const char *owner_key,
+	       const struct vsw_guest_spec *other, char *why)
+{
+	snprintf(why, VSW_WHY_SIZE,
+		 "%s, the %s of guest %u, is where guest %u would reach a port of the host; choose "
+		 "another path",
+		 path, owner_key, owner->cid, other->cid);
+}
+
 static bool
 is_in_the_way(const struct vsw_guest_spec *spec, const struct vsw_guest_spec *other,
 	      const char **key, char *why)
 {
-	const char *other_key;
+	const char *path = path_in_the_way(spec, other->uds_path, key);
 
-	for (unsigned int i = 0; i < 4; i++) {
-		const struct vsw_guest_spec *a = i < 2 ? spec : other;
-		const struct vsw_guest_spec *b = i < 2 ? other : spec;
-		const char *path = path_of(a, i % 2, &other_key);
-
-		if (!is_port_path(path, b->uds_path))
-			continue;
-		*key = i < 2 ? other_key : "uds-path";
-		snprintf(why, VSW_WHY_SIZE,
-			 "%s, the %s of guest %u, is where guest %u would reach a port of the "
-			 "host; choose another path",
-			 path, other_key, a->cid, b->cid);
+	if (path != NULL) {
+		say_in_the_way(path, spec, *key, other, why);
 		return true;
 	}
-	return false;
+	path = path_in_the_way(other, spec->uds_path, key);
+	if (path == NULL)
+		return false;
+	say_in_the_way(path, other, *key, spec, why);
+	*key = "uds-path";
+	return true;
 }
 
 int
@@ -93,22 +105,42 @@ vsw_guest_spec_conflict(const struct vsw_guest_spec *spec, const struct vsw_gues
 	return 0;
 }
 
-/* The two sockets of one guest. */
+/* The sockets of one guest. */
 int
 vsw_guest_spec_check_own(const struct vsw_guest_spec *spec, const char **key,
 			 char why[VSW_WHY_SIZE])
 {
+	const char *path, *other, *other_key;
+
+	/* The first one that another one hinders is at fault; for `socket`, uds-path is. */
 	*key = "uds-path";
-	if (strcmp(spec->socket, spec->uds_path) != 0 &&
-	    !is_port_path(spec->socket, spec->uds_path))
-		return 0;
-	snprintf(why, VSW_WHY_SIZE, "%s collides with the socket of guest %u; each needs its own",
-		 spec->uds_path, spec->cid);
-	return -EINVAL;
+	if (is_port_path(spec->socket, spec->uds_path) ||
+	    strcmp(spec->socket, spec->uds_path) == 0) {
+		snprintf(why, VSW_WHY_SIZE,
+			 "%s collides with the socket of guest %u; each needs its own",
+			 spec->uds_path, spec->cid);
+		return -EINVAL;
+	}
+	for (unsigned int i = 2; (path = vsw_guest_spec_path(spec, i, key)) != NULL; i++) {
+		if (is_port_path(path, spec->uds_path)) {
+			say_in_the_way(path, spec, *key, spec, why);
+			return -EINVAL;
+		}
+		for (unsigned int j = 0; j < 2; j++) {
+			other = vsw_guest_spec_path(spec, j, &other_key);
+			if (strcmp(path, other) != 0)
+				continue;
+			snprintf(why, VSW_WHY_SIZE,
+				 "%s is also its %s; each socket needs a path of its own", path,
+				 other_key);
+			return -EINVAL;
+		}
+	}
+	return 0;
 }
 
-static int
-check_path(const char *path, enum vsw_conf_paths when, char *why)
+int
+vsw_conf_check_path(const char *path, enum vsw_conf_paths when, char why[VSW_WHY_SIZE])
 {
 	char copy[PATH_MAX];
 	const char *folder;
@@ -135,20 +167,6 @@ check_path(const char *path, enum vsw_conf_paths when, char *why)
 		return 0;
 	snprintf(why, VSW_WHY_SIZE, "%s cannot be used, %s", path, what);
 	return -EINVAL;
-}
-
-int
-vsw_guest_spec_check_paths(const struct vsw_guest_spec *spec, enum vsw_conf_paths when,
-			   const char **key, char why[VSW_WHY_SIZE])
-{
-	/* As a client vswd makes nothing at `socket`. */
-	for (unsigned int i = spec->client ? 1 : 0; i < 2; i++) {
-		const char *path = path_of(spec, i, key);
-
-		if (check_path(path, when, why) != 0)
-			return -EINVAL;
-	}
-	return 0;
 }
 
 void
@@ -218,8 +236,15 @@ vsw_conf_check_paths(const struct vsw_conf *conf, enum vsw_conf_paths when,
 	const char *key;
 
 	for (unsigned int i = 0; i < conf->n_guests; i++) {
-		if (vsw_guest_spec_check_paths(&conf->guest[i].spec, when, &key, why) != 0)
-			return fail(conf, &conf->guest[i], key, why, error);
+		const struct vsw_guest_spec *spec = &conf->guest[i].spec;
+		const char *path;
+
+		/* As a client vswd makes nothing at `socket`. */
+		for (unsigned int p = spec->client ? 1 : 0;
+		     (path = vsw_guest_spec_path(spec, p, &key)) != NULL; p++) {
+			if (vsw_conf_check_path(path, when, why) != 0)
+				return fail(conf, &conf->guest[i], key, why, error);
+		}
 	}
 	return 0;
 }

@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <yaml.h>
 
@@ -157,24 +158,71 @@ set_key(struct reader *r, struct vsw_conf_guest *guest, const char *name, const 
 	return 0;
 }
 
+/* `{listen: PATH, port: N}` */
+struct forward_text {
+	const char *path, *port;
+};
+
 static int
-read_group_list(struct reader *r, struct vsw_conf_guest *guest, const yaml_node_t *list)
+on_forward_key(struct reader *r, void *ctx, const char *key, const yaml_node_t *key_node,
+	       const yaml_node_t *value)
+{
+	struct forward_text *forward = ctx;
+	const char *text = text_of(value);
+
+	if (strcmp(key, "listen") != 0 && strcmp(key, "port") != 0)
+		return fail(r, &key_node->start_mark,
+			    "unknown key '%.64s'; a forward has listen and port", key);
+	if (text == NULL)
+		return refuse(r, value, key);
+	*(key[0] == 'l' ? &forward->path : &forward->port) = text;
+	return 0;
+}
+
+static int
+read_forward(struct reader *r, struct vsw_conf_guest *guest, const yaml_node_t *node)
+{
+	struct forward_text forward = {"", ""};
+	char why[VSW_WHY_SIZE];
+	int rc = for_each_key(r, node, on_forward_key, &forward);
+
+	if (rc != 0)
+		return rc;
+	if (forward.path[0] == '\0' || forward.port[0] == '\0')
+		return fail(r, &node->start_mark,
+			    "forward: %s is missing; it is as in {listen: PATH, port: 80}",
+			    forward.path[0] == '\0' ? "listen" : "port");
+	if (vsw_guest_spec_add_forward(&guest->spec, forward.path, forward.port, why) != 0)
+		return fail(r, &node->start_mark, "forward: %s", why);
+	return 0;
+}
+
+/* A list: of names, numbers, or in `forward` of mappings. */
+static int
+read_list(struct reader *r, struct vsw_conf_guest *guest, const char *key, const yaml_node_t *list)
 {
 	const yaml_node_item_t *item;
 	char why[VSW_WHY_SIZE];
+	int rc = 0;
 
-	for (item = list->data.sequence.items.start; item < list->data.sequence.items.top; item++) {
+	guest->key_at[vsw_guest_spec_find_key(key)] = pos_of(&list->start_mark);
+	for (item = list->data.sequence.items.start;
+	     item < list->data.sequence.items.top && rc == 0; item++) {
 		const yaml_node_t *node = node_at(r, *item);
-		const char *name = text_of(node);
+		const char *text = text_of(node);
 
-		if (name == NULL)
-			return fail(r, &node->start_mark,
-				    "groups: it is a list of names, not of %s",
-				    node->type == YAML_SEQUENCE_NODE ? "lists" : "mappings");
-		if (vsw_guest_spec_add_group(&guest->spec, name, why) != 0)
-			return fail(r, &node->start_mark, "groups: %s", why);
+		if (node->type == YAML_MAPPING_NODE && strcmp(key, "forward") == 0)
+			rc = read_forward(r, guest, node);
+		else if (text == NULL)
+			rc = fail(r, &node->start_mark, "%.64s: it is a list of values, not of %s",
+				  key,
+				  node->type == YAML_SEQUENCE_NODE  ? "lists"
+				  : node->type == YAML_MAPPING_NODE ? "mappings"
+								    : "text with NUL");
+		else if (vsw_guest_spec_add(&guest->spec, key, text, why) != 0)
+			rc = fail(r, &node->start_mark, "%.64s: %s", key, why);
 	}
-	return 0;
+	return rc;
 }
 
 static int
@@ -205,13 +253,13 @@ on_guest_key(struct reader *r, void *ctx, const char *key, const yaml_node_t *ke
 				    kind_of(value));
 		return for_each_key(r, value, on_limit, guest);
 	}
-	if (strcmp(key, "groups") == 0 && value->type == YAML_SEQUENCE_NODE)
-		return read_group_list(r, guest, value);
+	if (value->type == YAML_SEQUENCE_NODE && vsw_guest_spec_clear_list(&guest->spec, key) == 0)
+		return read_list(r, guest, key, value);
 	if (vsw_guest_spec_find_key(key) < 0 || strncmp(key, "limit", 5) == 0)
 		return fail(r, &key_node->start_mark,
 			    "unknown key '%.64s'; known are name, guest_cid, socket, uds_path, "
-			    "tx_buffer_size, queue_size, groups, hairpin, lcore, client, "
-			    "socket_mode, socket_owner, socket_group and limits",
+			    "forward, host_cids, tx_buffer_size, queue_size, groups, hairpin, "
+			    "lcore, client, socket_mode, socket_owner, socket_group and limits",
 			    key);
 	return set_key(r, guest, key, key, value);
 }
@@ -220,7 +268,7 @@ static int
 read_guest(struct reader *r, const yaml_node_t *node)
 {
 	struct vsw_conf_guest guest = {.at = pos_of(&node->start_mark)};
-	char origin[PATH_MAX + 32], why[VSW_WHY_SIZE], name[64];
+	char origin[PATH_MAX + 32], why[VSW_WHY_SIZE];
 	const char *key;
 	int rc;
 
@@ -233,9 +281,10 @@ read_guest(struct reader *r, const yaml_node_t *node)
 	rc = for_each_key(r, node, on_guest_key, &guest);
 	if (rc != 0)
 		return rc;
-	if (vsw_guest_spec_check(&guest.spec, &key, why) != 0)
-		return fail(r, &node->start_mark, "%s: %s", vsw_guest_spec_yaml_key(key, name),
-			    why);
+	if (vsw_guest_spec_check(&guest.spec, &key, why) != 0) {
+		vsw_conf_say(r->conf, &guest, key, why, r->error);
+		return -EINVAL;
+	}
 	snprintf(origin, sizeof(origin), "%s:%u:%u", r->conf->file, guest.at.line, guest.at.column);
 	return vsw_conf_add_guest(r->conf, &guest, origin, r->error);
 }
@@ -354,9 +403,13 @@ fail_to_parse(struct reader *r, const yaml_parser_t *parser)
 			 r->conf->file, parser->problem_offset, parser->problem);
 		return -EINVAL;
 	}
-	return fail(r, &parser->problem_mark, "this is not YAML: %s%s%s", parser->problem,
+	return fail(r, &parser->problem_mark, "this is not YAML: %s%s%s%s", parser->problem,
 		    parser->context != NULL ? ", " : "",
-		    parser->context != NULL ? parser->context : "");
+		    parser->context != NULL ? parser->context : "",
+		    strstr(parser->problem, "cannot start any token") != NULL
+			    ? "; lines are indented by blanks, never by tabs, and text that begins "
+			      "with @ or ` is quoted"
+			    : "");
 }
 
 /* @return 0 when nothing follows. */
@@ -404,6 +457,7 @@ int
 vsw_conf_read_file(struct vsw_conf *conf, const char *path, char error[VSW_CONF_ERROR_SIZE])
 {
 	struct reader r = {.conf = conf, .error = error};
+	struct stat st;
 	FILE *file;
 	int rc;
 
@@ -411,7 +465,13 @@ vsw_conf_read_file(struct vsw_conf *conf, const char *path, char error[VSW_CONF_
 		snprintf(error, VSW_CONF_ERROR_SIZE, "%.64s...: the path is too long", path);
 		return -ENAMETOOLONG;
 	}
+	/* A folder can be opened, but not read. */
 	file = fopen(path, "re");
+	if (file != NULL && fstat(fileno(file), &st) == 0 && S_ISDIR(st.st_mode)) {
+		fclose(file);
+		file = NULL;
+		errno = EISDIR;
+	}
 	if (file == NULL) {
 		rc = -errno;
 		snprintf(error, VSW_CONF_ERROR_SIZE, "%.1024s: it cannot be read: %s", path,

@@ -134,7 +134,7 @@ set_queue_size(struct vsw_guest_spec *spec, const char *value)
 
 /* Keep them sorted, each once. */
 static const char *
-join_group(struct vsw_guest_spec *spec, const char *name)
+add_group(struct vsw_guest_spec *spec, const char *name)
 {
 	unsigned int i = 0;
 	int order = 1;
@@ -156,25 +156,62 @@ join_group(struct vsw_guest_spec *spec, const char *name)
 	return NULL;
 }
 
+#define FORWARD_IS "it is PATH:PORT, a path of at most 107 characters and a port of the guest"
+
+/* Keep them sorted by path. */
 static const char *
-set_groups(struct vsw_guest_spec *spec, const char *value)
+join_forward(struct vsw_guest_spec *spec, const char *path, const char *port)
 {
-	const char *wrong = NULL;
+	struct vsw_forward forward = {0};
+	unsigned int i = 0;
+	int order = 1;
 
-	spec->n_groups = 0;
-	memset(spec->group, 0, sizeof(spec->group));
-	while (wrong == NULL) {
-		char name[VSW_NAME_SIZE + 1];
-		size_t len = strcspn(value, "+");
+	if (path[0] == '\0' || strlen(path) > SOCKET_LEN_MAX ||
+	    !vsw_number_read_u32(port, 0, UINT32_MAX - 1, &forward.port))
+		return FORWARD_IS;
+	strlcpy(forward.path, path, sizeof(forward.path));
+	while (i < spec->n_forwards && (order = strcmp(spec->forward[i].path, path)) < 0)
+		i++;
+	if (i < spec->n_forwards && order == 0)
+		return "this path is there twice; a socket leads to one port";
+	if (spec->n_forwards == VSW_FORWARDS_MAX)
+		return "a guest has at most 16 plain sockets";
+	memmove(&spec->forward[i + 1], &spec->forward[i], (spec->n_forwards - i) * sizeof(forward));
+	spec->forward[i] = forward;
+	spec->n_forwards++;
+	return NULL;
+}
 
-		/* One that is too long stays too long. */
-		snprintf(name, sizeof(name), "%.*s", (int)len, value);
-		wrong = join_group(spec, name);
-		if (value[len] == '\0')
-			break;
-		value += len + 1;
-	}
-	return wrong;
+static const char *
+add_forward(struct vsw_guest_spec *spec, const char *value)
+{
+	char path[SOCKET_LEN_MAX + 2]; /* one that is too long stays too long */
+	const char *colon = strrchr(value, ':');
+
+	if (colon == NULL)
+		return FORWARD_IS;
+	snprintf(path, sizeof(path), "%.*s", (int)(colon - value), value);
+	return join_forward(spec, path, colon + 1);
+}
+
+static const char *
+add_host_cid(struct vsw_guest_spec *spec, const char *value)
+{
+	unsigned int i = 0;
+	uint32_t cid;
+
+	if (!vsw_number_read_u32(value, VSW_CID_GUEST_MIN, VSW_CID_GUEST_MAX, &cid))
+		return "it is CIDs from 3 to 4294967294, as in 3+4; 2 is the host in any case";
+	while (i < spec->n_host_cids && spec->host_cid[i] < cid)
+		i++;
+	if (i < spec->n_host_cids && spec->host_cid[i] == cid)
+		return "this CID is there twice";
+	if (spec->n_host_cids == VSW_HOST_CIDS_MAX)
+		return "the host has at most 8 CIDs beside 2";
+	memmove(&spec->host_cid[i + 1], &spec->host_cid[i], (spec->n_host_cids - i) * sizeof(cid));
+	spec->host_cid[i] = cid;
+	spec->n_host_cids++;
+	return NULL;
 }
 
 static const char *
@@ -280,7 +317,8 @@ refuse_forward(struct vsw_guest_spec *spec, const char *value)
 
 struct key {
 	const char *name;
-	set_fn set;
+	set_fn set;      /* of a list: adds one element */
+	bool is_list;    /* elements are joined by + */
 	bool is_refused; /* a key of others that we know and do not serve */
 };
 
@@ -289,9 +327,11 @@ static const struct key keys[] = {
 	{"guest-cid", set_guest_cid},
 	{"socket", set_socket},
 	{"uds-path", set_uds_path},
+	{"forward", add_forward, .is_list = true},
+	{"host-cids", add_host_cid, .is_list = true},
 	{"tx-buffer-size", set_tx_buffer_size},
 	{"queue-size", set_queue_size},
-	{"groups", set_groups},
+	{"groups", add_group, .is_list = true},
 	{"hairpin", set_hairpin},
 	{"lcore", set_lcore},
 	{"client", set_client},
@@ -302,8 +342,8 @@ static const struct key keys[] = {
 	{"limit-handshakes", set_limit_handshakes},
 	{"limit-spill-bytes", set_limit_spill_bytes},
 	{"limit-loans", set_limit_loans},
-	{"forward-cid", refuse_forward, true},
-	{"forward-listen", refuse_forward, true},
+	{"forward-cid", refuse_forward, .is_refused = true},
+	{"forward-listen", refuse_forward, .is_refused = true},
 };
 
 _Static_assert(VSW_ARRAY_SIZE(keys) == VSW_GUEST_SPEC_N_KEYS, "VSW_GUEST_SPEC_N_KEYS");
@@ -349,9 +389,102 @@ vsw_guest_spec_yaml_key(const char *key, char name[VSW_NAME_SIZE])
 const char *
 vsw_guest_spec_keys(void)
 {
-	return "name, guest-cid, socket, uds-path, tx-buffer-size, queue-size, groups, hairpin, "
-	       "lcore, client, socket-mode, socket-owner, socket-group, limit-connections, "
-	       "limit-handshakes, limit-spill-bytes and limit-loans";
+	return "name, guest-cid, socket, uds-path, forward, host-cids, tx-buffer-size, queue-size, "
+	       "groups, hairpin, lcore, client, socket-mode, socket-owner, socket-group, "
+	       "limit-connections, limit-handshakes, limit-spill-bytes and limit-loans";
+}
+
+/*
+ * Lists.
+ */
+
+static void
+clear_list(struct vsw_guest_spec *spec, set_fn add)
+{
+	if (add == add_forward) {
+		spec->n_forwards = 0;
+		memset(spec->forward, 0, sizeof(spec->forward));
+	} else if (add == add_host_cid) {
+		spec->n_host_cids = 0;
+		memset(spec->host_cid, 0, sizeof(spec->host_cid));
+	} else {
+		spec->n_groups = 0;
+		memset(spec->group, 0, sizeof(spec->group));
+	}
+}
+
+static const char *
+set_list(struct vsw_guest_spec *spec, set_fn add, const char *value)
+{
+	const char *wrong = NULL;
+
+	clear_list(spec, add);
+	while (wrong == NULL) {
+		char item[256];
+		size_t len = strcspn(value, "+");
+
+		/* One that is too long stays too long. */
+		snprintf(item, sizeof(item), "%.*s", (int)len, value);
+		wrong = add(spec, item);
+		if (value[len] == '\0')
+			break;
+		value += len + 1;
+	}
+	return wrong;
+}
+
+static int
+say(const char *value, const char *right, char why[VSW_WHY_SIZE])
+{
+	if (right == NULL)
+		return 0;
+	snprintf(why, VSW_WHY_SIZE, "%.128s is wrong, %s", value, right);
+	return -EINVAL;
+}
+
+static const struct key *
+find_list(const char *key)
+{
+	int k = vsw_guest_spec_find_key(key);
+
+	return k >= 0 && keys[k].is_list ? &keys[k] : NULL;
+}
+
+int
+vsw_guest_spec_clear_list(struct vsw_guest_spec *spec, const char *key)
+{
+	const struct key *list = find_list(key);
+
+	if (list == NULL)
+		return -ENOENT;
+	clear_list(spec, list->set);
+	return 0;
+}
+
+int
+vsw_guest_spec_add(struct vsw_guest_spec *spec, const char *key, const char *value,
+		   char why[VSW_WHY_SIZE])
+{
+	const struct key *list = find_list(key);
+
+	if (list == NULL) {
+		snprintf(why, VSW_WHY_SIZE, "it is a value, not a list");
+		return -ENOENT;
+	}
+	/* A path may have one. */
+	if (list->set != add_forward && strchr(value, '+') != NULL)
+		return say(value, "in a list each stands alone", why);
+	return say(value, list->set(spec, value), why);
+}
+
+int
+vsw_guest_spec_add_forward(struct vsw_guest_spec *spec, const char *path, const char *port,
+			   char why[VSW_WHY_SIZE])
+{
+	char value[128];
+
+	snprintf(value, sizeof(value), "%.100s:%.20s", path, port);
+	return say(value, join_forward(spec, path, port), why);
 }
 
 int
@@ -370,26 +503,20 @@ vsw_guest_spec_set(struct vsw_guest_spec *spec, const char *key, const char *val
 		snprintf(why, VSW_WHY_SIZE, "it needs a value");
 		return -EINVAL;
 	}
-	right = keys[k].set(spec, value);
-	if (right == NULL)
-		return 0;
-	if (keys[k].is_refused)
-		snprintf(why, VSW_WHY_SIZE, "%s", right);
-	else
-		snprintf(why, VSW_WHY_SIZE, "%.128s is wrong, %s", value, right);
+	right = keys[k].is_list ? set_list(spec, keys[k].set, value) : keys[k].set(spec, value);
+	if (right == NULL || !keys[k].is_refused)
+		return say(value, right, why);
+	snprintf(why, VSW_WHY_SIZE, "%s", right);
 	return -EINVAL;
 }
 
-int
-vsw_guest_spec_add_group(struct vsw_guest_spec *spec, const char *group, char why[VSW_WHY_SIZE])
+const char *
+vsw_guest_spec_path(const struct vsw_guest_spec *spec, unsigned int i, const char **key)
 {
-	const char *right = strchr(group, '+') == NULL ? join_group(spec, group)
-						       : "in a list each group stands alone";
-
-	if (right == NULL)
-		return 0;
-	snprintf(why, VSW_WHY_SIZE, "%.128s is wrong, %s", group, right);
-	return -EINVAL;
+	*key = i == 0 ? "socket" : i == 1 ? "uds-path" : "forward";
+	if (i < 2)
+		return i == 0 ? spec->socket : spec->uds_path;
+	return i - 2 < spec->n_forwards ? spec->forward[i - 2].path : NULL;
 }
 
 int
@@ -400,10 +527,18 @@ vsw_guest_spec_check(struct vsw_guest_spec *spec, const char **key, char why[VSW
 		snprintf(why, VSW_WHY_SIZE, "it is missing; it is the path of a socket");
 		return -EINVAL;
 	}
+	for (unsigned int i = 0; i < spec->n_host_cids; i++) {
+		if (spec->host_cid[i] != spec->cid)
+			continue;
+		*key = "host-cids";
+		snprintf(why, VSW_WHY_SIZE, "%u is the guest's own CID; the host has another",
+			 spec->cid);
+		return -EINVAL;
+	}
 	if (spec->name[0] == '\0')
 		snprintf(spec->name, sizeof(spec->name), "vm%u", spec->cid);
 	if (spec->n_groups == 0)
-		join_group(spec, DEFAULT_GROUP);
+		add_group(spec, DEFAULT_GROUP);
 	return 0;
 }
 
@@ -415,8 +550,13 @@ vsw_guest_spec_diff(const struct vsw_guest_spec *a, const struct vsw_guest_spec 
 	if (strcmp(a->name, b->name) != 0)
 		diff |= VSW_SPEC_DIFF_NAME;
 	if (a->n_groups != b->n_groups || a->hairpin != b->hairpin ||
-	    memcmp(a->group, b->group, a->n_groups * sizeof(a->group[0])) != 0)
+	    memcmp(a->group, b->group, a->n_groups * sizeof(a->group[0])) != 0 ||
+	    a->n_host_cids != b->n_host_cids ||
+	    memcmp(a->host_cid, b->host_cid, a->n_host_cids * sizeof(a->host_cid[0])) != 0)
 		diff |= VSW_SPEC_DIFF_ROUTES;
+	if (a->n_forwards != b->n_forwards ||
+	    memcmp(a->forward, b->forward, a->n_forwards * sizeof(a->forward[0])) != 0)
+		diff |= VSW_SPEC_DIFF_FORWARD;
 	if (a->window_bytes != b->window_bytes || a->queue_size != b->queue_size ||
 	    a->max_connections != b->max_connections || a->spill_bytes != b->spill_bytes ||
 	    a->max_handshakes != b->max_handshakes || a->max_loans != b->max_loans)

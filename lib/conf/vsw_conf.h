@@ -111,15 +111,15 @@ void vsw_conf_say_setting(const struct vsw_conf *conf, const char *key,
 			  char error[VSW_CONF_ERROR_SIZE]);
 
 /**
- * The parts of vsw_conf_check() and vsw_conf_check_paths(), for guests that come one by one.
+ * The parts of vsw_conf_check() and vsw_conf_check_paths(), for guests and paths that come one by
+ * one.
  * @param key out, when it fails: the key of @p spec that @p why is about.
- * @return 0 or -EINVAL (paths), -EEXIST (conflict: @p other has the CID, name or path).
+ * @return 0 or -EINVAL (path), -EEXIST (conflict: @p other has the CID, name or path).
  */
 int vsw_guest_spec_conflict(const struct vsw_guest_spec *spec, const struct vsw_guest_spec *other,
 			    const char **key, char why[VSW_WHY_SIZE]);
 int vsw_guest_spec_check_own(const struct vsw_guest_spec *spec, const char **key,
 			     char why[VSW_WHY_SIZE]);
-int vsw_guest_spec_check_paths(const struct vsw_guest_spec *spec, enum vsw_conf_paths when,
-			       const char **key, char why[VSW_WHY_SIZE]);
+int vsw_conf_check_path(const char *path, enum vsw_conf_paths when, char why[VSW_WHY_SIZE]);
 
 #endif /* VSW_CONF_H */

@@ -22,9 +22,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
-#include <sys/un.h>
 
 #include "vsw_limits.h"
+#include "vsw_socket_path.h"
 
 /** Room for a name of a guest or a group, and for a phrase about a mistake. */
 #define VSW_NAME_SIZE 64
@@ -32,11 +32,17 @@
 
 #define VSW_MODE_DEFAULT (-1)
 
+/** A plain socket: who connects to it is joined to a port of the guest, without CONNECT. */
+struct vsw_forward {
+	char path[VSW_SOCKET_PATH_SIZE];
+	uint32_t port;
+};
+
 struct vsw_guest_spec {
 	char name[VSW_NAME_SIZE]; /**< letters, digits, _ . -; not all digits. "": vm<cid> */
 	uint32_t cid;             /**< 3 to 4294967294 */
-	char socket[sizeof(((struct sockaddr_un *)0)->sun_path)];
-	char uds_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	char socket[VSW_SOCKET_PATH_SIZE];
+	char uds_path[VSW_SOCKET_PATH_SIZE];
 	bool client;           /**< the VMM listens at `socket`, vswd connects */
 	uint32_t window_bytes; /**< tx-buffer-size: receive window per connection */
 	uint32_t queue_size;   /**< longest ring; 0: what virtio allows */
@@ -47,7 +53,13 @@ struct vsw_guest_spec {
 	bool hairpin;
 	int32_t lcore; /**< -1: the one with the fewest guests */
 
-	/* Of both sockets. */
+	uint8_t n_forwards;
+	struct vsw_forward forward[VSW_FORWARDS_MAX]; /**< sorted by path, each path once */
+
+	uint8_t n_host_cids;
+	uint32_t host_cid[VSW_HOST_CIDS_MAX]; /**< the host, too; sorted, each once */
+
+	/* Of all its sockets. */
 	int32_t socket_mode; /**< VSW_MODE_DEFAULT: 0777 without the umask */
 	uid_t socket_owner;  /**< (uid_t)-1: vswd's own */
 	gid_t socket_group;  /**< (gid_t)-1: vswd's own */
@@ -59,7 +71,7 @@ struct vsw_guest_spec {
 /** A guest with every default; its paths are empty. */
 void vsw_guest_spec_init(struct vsw_guest_spec *spec);
 
-#define VSW_GUEST_SPEC_N_KEYS 19
+#define VSW_GUEST_SPEC_N_KEYS 21
 
 /** Number of the key that @p key spells ("guest_cid" is "guest-cid"), or -1. */
 int vsw_guest_spec_find_key(const char *key);
@@ -74,7 +86,8 @@ const char *vsw_guest_spec_keys(void);
 const char *vsw_guest_spec_key_at(unsigned int i);
 
 /**
- * Set a key. Numbers are decimal, booleans on/off (or true/false), groups a `+`-joined list.
+ * Set a key. Numbers are decimal, booleans on/off (or true/false), groups, forward and host-cids
+ * `+`-joined lists, which replace what was set before.
  *
  * @param key in either spelling, guest-cid or guest_cid.
  * @param why out, when it fails: what is wrong with the value and what would be right.
@@ -83,9 +96,27 @@ const char *vsw_guest_spec_key_at(unsigned int i);
 int vsw_guest_spec_set(struct vsw_guest_spec *spec, const char *key, const char *value,
 		       char why[VSW_WHY_SIZE]);
 
-/** One more group, as an element of a list. @return as above. */
-int vsw_guest_spec_add_group(struct vsw_guest_spec *spec, const char *group,
-			     char why[VSW_WHY_SIZE]);
+/** Empty the list that @p key is. @return 0; -ENOENT: it is no list. */
+int vsw_guest_spec_clear_list(struct vsw_guest_spec *spec, const char *key);
+
+/** One more element of the list that @p key is: a group, `PATH:PORT` of forward, a CID.
+ * @return as above. */
+int vsw_guest_spec_add(struct vsw_guest_spec *spec, const char *key, const char *value,
+		       char why[VSW_WHY_SIZE]);
+
+/** The same for forward, in two pieces: the path may be anything. */
+int vsw_guest_spec_add_forward(struct vsw_guest_spec *spec, const char *path, const char *port,
+			       char why[VSW_WHY_SIZE]);
+
+/**
+ * The paths of all sockets of a guest, one by one: `socket` is number 0, then come those that
+ * hosts connect to.
+ *
+ * @param key out: the key that path @p i is of.
+ * @return NULL: there is no such.
+ */
+const char *vsw_guest_spec_path(const struct vsw_guest_spec *spec, unsigned int i,
+				const char **key);
 
 /**
  * Is anything missing? Completes the name and the groups.
@@ -96,10 +127,11 @@ int vsw_guest_spec_check(struct vsw_guest_spec *spec, const char **key, char why
 
 /** What differs between two guests: a bit each. */
 #define VSW_SPEC_DIFF_NAME 0x01u
-#define VSW_SPEC_DIFF_ROUTES 0x02u /**< groups, hairpin */
-#define VSW_SPEC_DIFF_LIMITS 0x04u /**< limits, window, queue size */
-#define VSW_SPEC_DIFF_ACCESS 0x08u /**< mode, owner and group of the sockets */
-#define VSW_SPEC_DIFF_PLACE 0x10u  /**< CID, paths, client, lcore: it becomes another guest */
+#define VSW_SPEC_DIFF_ROUTES 0x02u  /**< groups, hairpin, host-cids */
+#define VSW_SPEC_DIFF_LIMITS 0x04u  /**< limits, window, queue size */
+#define VSW_SPEC_DIFF_ACCESS 0x08u  /**< mode, owner and group of the sockets */
+#define VSW_SPEC_DIFF_PLACE 0x10u   /**< CID, paths, client, lcore: it becomes another guest */
+#define VSW_SPEC_DIFF_FORWARD 0x20u /**< plain sockets */
 uint32_t vsw_guest_spec_diff(const struct vsw_guest_spec *a, const struct vsw_guest_spec *b);
 
 #endif /* VSW_GUEST_SPEC_H */

@@ -66,14 +66,28 @@ vsw_conn_reason_str(enum vsw_conn_reason reason)
 	return (unsigned int)reason < VSW_CONN_N_REASONS ? text[reason] : "unknown";
 }
 
+const char *
+vsw_conn_reason_name(enum vsw_conn_reason reason)
+{
+	static const char *const name[] = {
+#define X(sym, str) [VSW_CONN_REASON_##sym] = #sym,
+		VSW_CONN_REASON_TABLE(X)
+#undef X
+	};
+
+	return (unsigned int)reason < VSW_CONN_N_REASONS ? name[reason] : "unknown";
+}
+
 void
-vsw_conn_init_from_guest(struct vsw_conn *conn, const struct vsw_pkt *request, uint32_t buf_alloc)
+vsw_conn_init_from_guest(struct vsw_conn *conn, const struct vsw_pkt *request, bool is_sibling,
+			 uint32_t buf_alloc)
 {
 	memset(conn, 0, sizeof(*conn));
 	conn->guest_cid = request->src_cid;
 	conn->guest_port = request->src_port;
 	conn->far_cid = request->dst_cid;
 	conn->far_port = request->dst_port;
+	conn->is_sibling = is_sibling;
 	conn->side = VSW_SIDE_INI;
 	conn->state = VSW_CONN_OPENING;
 	conn->far_open = true;
@@ -90,6 +104,7 @@ vsw_conn_init_to_guest(struct vsw_conn *conn, uint32_t guest_cid, uint32_t guest
 	conn->guest_port = guest_port;
 	conn->far_cid = far_cid;
 	conn->far_port = far_port;
+	conn->is_sibling = far_cid != VSW_CID_HOST;
 	conn->side = VSW_SIDE_TGT;
 	conn->state = VSW_CONN_REQUESTING;
 	conn->far_open = true;
@@ -151,7 +166,7 @@ take_payload(struct vsw_conn *conn, uint32_t len)
 	conn->from_guest_cnt += len;
 	if (!(conn->far_shut & VSW_SHUTDOWN_RCV))
 		return VSW_CONN_ACT_DELIVER;
-	if (!vsw_conn_is_sibling(conn))
+	if (!conn->is_sibling)
 		vsw_credit_taken(conn, len);
 	return 0;
 }
@@ -165,7 +180,7 @@ take_shutdown(struct vsw_conn *conn, uint32_t flags)
 	conn->guest_shut |= news;
 	if (news & VSW_SHUTDOWN_RCV)
 		conn->probing = false;
-	if (conn->guest_shut == VSW_SHUTDOWN_BOTH && !vsw_conn_is_sibling(conn))
+	if (conn->guest_shut == VSW_SHUTDOWN_BOTH && !conn->is_sibling)
 		return end(conn, VSW_CONN_REASON_GUEST_CLOSED, true);
 	if (!conn->far_open)
 		return 0;
@@ -179,7 +194,7 @@ take_shutdown(struct vsw_conn *conn, uint32_t flags)
 static uint32_t
 take_credit_request(struct vsw_conn *conn)
 {
-	if (vsw_conn_is_sibling(conn))
+	if (conn->is_sibling)
 		return VSW_CONN_ACT_ASK_CREDIT;
 	conn->pending |= BIT(VSW_OP_CREDIT_UPDATE);
 	return 0;
@@ -196,7 +211,7 @@ input_established(struct vsw_conn *conn, const struct vsw_pkt *pkt)
 	case VSW_OP_CREDIT_REQUEST:
 		return take_credit_request(conn);
 	case VSW_OP_CREDIT_UPDATE:
-		return vsw_conn_is_sibling(conn) ? VSW_CONN_ACT_TELL_CREDIT : 0;
+		return conn->is_sibling ? VSW_CONN_ACT_TELL_CREDIT : 0;
 	default:
 		return VSW_CONN_ACT_UNEXPECTED;
 	}
@@ -271,7 +286,7 @@ on_far_shut(struct vsw_conn *conn, uint8_t what)
 	conn->far_shut |= what;
 	if (conn->state == VSW_CONN_ESTABLISHED)
 		conn->pending |= BIT(VSW_OP_SHUTDOWN);
-	if (conn->far_shut == VSW_SHUTDOWN_BOTH && !vsw_conn_is_sibling(conn))
+	if (conn->far_shut == VSW_SHUTDOWN_BOTH && !conn->is_sibling)
 		return close_far(conn);
 	return 0;
 }

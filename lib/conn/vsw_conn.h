@@ -121,9 +121,10 @@ struct vsw_conn {
 	/* Set once at creation. */
 	uint32_t guest_cid;
 	uint32_t guest_port;
-	uint32_t far_cid; /**< VSW_CID_HOST: the far end is a host stream, else a guest */
+	uint32_t far_cid; /**< as the guest names it: a host stream may have another than 2 */
 	uint32_t far_port;
-	uint8_t side; /**< enum vsw_conn_side */
+	bool is_sibling; /**< the far end is a guest, not a host stream */
+	uint8_t side;    /**< enum vsw_conn_side */
 
 	uint8_t state;         /**< enum vsw_conn_state */
 	uint8_t reason;        /**< enum vsw_conn_reason */
@@ -162,26 +163,21 @@ struct vsw_conn {
 	LIST_ENTRY(vsw_conn) far_port_entry;
 };
 
-/** True when the far end is another guest. */
-static inline bool
-vsw_conn_is_sibling(const struct vsw_conn *conn)
-{
-	return conn->far_cid != VSW_CID_HOST;
-}
-
 /**
  * Begin a connection that the guest asked for with @p request (already checked). State
  * OPENING; the caller opens the far end and starts the timer, VSW_REQUEST_TIMEOUT_MS.
  *
- * @param buf_alloc window that the guest is granted toward a host stream; 0 toward a guest,
- *                  whose own comes with vsw_conn_far_credit().
+ * @param is_sibling the far end is a guest, not a host stream, whatever its CID.
+ * @param buf_alloc  window that the guest is granted toward a host stream; 0 toward a guest,
+ *                   whose own comes with vsw_conn_far_credit().
  */
-void vsw_conn_init_from_guest(struct vsw_conn *conn, const struct vsw_pkt *request,
+void vsw_conn_init_from_guest(struct vsw_conn *conn, const struct vsw_pkt *request, bool is_sibling,
 			      uint32_t buf_alloc);
 
-/** Begin a connection that the far end wants to guest port @p guest_port. State REQUESTING,
- * REQUEST pending; the caller starts the timer, VSW_REQUEST_TIMEOUT_MS. @p buf_alloc as
- * above; a far guest's follows by vsw_conn_far_credit() before the REQUEST goes out. */
+/** Begin a connection that the far end, the host (@p far_cid is VSW_CID_HOST) or a guest, wants
+ * to guest port @p guest_port. State REQUESTING, REQUEST pending; the caller starts the timer,
+ * VSW_REQUEST_TIMEOUT_MS. @p buf_alloc as above; a far guest's follows by vsw_conn_far_credit()
+ * before the REQUEST goes out. */
 void vsw_conn_init_to_guest(struct vsw_conn *conn, uint32_t guest_cid, uint32_t guest_port,
 			    uint32_t far_cid, uint32_t far_port, uint32_t buf_alloc);
 
@@ -275,5 +271,7 @@ bool vsw_conn_refuse(const struct vsw_pkt *pkt, struct vsw_pkt *rst);
 
 const char *vsw_conn_state_str(enum vsw_conn_state state);
 const char *vsw_conn_reason_str(enum vsw_conn_reason reason);
+/** "FAR_CLOSED" and so on. Static. */
+const char *vsw_conn_reason_name(enum vsw_conn_reason reason);
 
 #endif /* VSW_CONN_H */

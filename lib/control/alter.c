@@ -13,6 +13,7 @@
 #define VSW_LOGTYPE vsw_log_control
 #include "vsw_base.h"
 #include "vsw_log.h"
+#include "vsw_trace.h"
 #include "control_priv.h"
 
 extern int vsw_log_control;
@@ -52,21 +53,46 @@ refuse(struct plan *plan, const struct vsw_conf_guest *guest, int rc, const char
 	return request_fail(plan->req, rc, "guest %u: %s: %s", guest->spec.cid, key, why);
 }
 
+/* One of our guests has a socket there now. If it does not let go of it in time, that is a
+ * conflict, found elsewhere. */
 static bool
-has_path(const struct vsw_guest_spec *spec, const char *path)
+is_ours(const struct vsw_control *control, const char *path)
 {
-	return strcmp(spec->socket, path) == 0 || strcmp(spec->uds_path, path) == 0;
-}
+	const char *other, *key;
 
-/* Sockets of guests that leave will be gone by then. */
-static bool
-leaves_path(const struct vsw_control *control, const struct plan *plan, const char *path)
-{
 	for (unsigned int i = 0; i < VSW_GUESTS_MAX; i++) {
-		if (plan->leaves[i] && has_path(&control->entry[i]->spec, path))
-			return true;
+		if (control->entry[i] == NULL)
+			continue;
+		for (unsigned int p = 0;
+		     (other = vsw_guest_spec_path(&control->entry[i]->spec, p, &key)) != NULL;
+		     p++) {
+			if (strcmp(other, path) == 0)
+				return true;
+		}
 	}
 	return false;
+}
+
+/* Where sockets will be made. */
+static int
+check_paths(struct vsw_control *control, struct plan *plan, const struct vsw_conf_guest *guest,
+	    bool is_coming)
+{
+	const struct vsw_guest_spec *spec = &guest->spec;
+	char why[VSW_WHY_SIZE];
+	const char *path, *key;
+
+	for (unsigned int i = spec->client ? 1 : 0;
+	     (path = vsw_guest_spec_path(spec, i, &key)) != NULL; i++) {
+		bool is_there = is_ours(control, path);
+		enum vsw_conf_paths when = is_there ? VSW_CONF_PATHS_LATER : VSW_CONF_PATHS_NOW;
+
+		if (is_there && !is_coming)
+			continue; /* and stays */
+		if (vsw_conf_check_path(path, when, why) != 0)
+			return refuse(plan, guest, -EINVAL, key, why);
+	}
+	return 0;
 }
 
 /* Against the file system, and against guests that the request does not name. */
@@ -86,17 +112,9 @@ check(struct vsw_control *control, struct plan *plan, const struct vsw_conf_gues
 		if (vsw_guest_spec_conflict(spec, &control->entry[i]->spec, &key, why) != 0)
 			return refuse(plan, guest, -EEXIST, key, why);
 	}
-	if (!is_coming)
-		return 0;
-	if (vsw_layout_check_lcore(&control->layout, spec->lcore, why) != 0)
+	if (is_coming && vsw_layout_check_lcore(&control->layout, spec->lcore, why) != 0)
 		return refuse(plan, guest, -EINVAL, "lcore", why);
-	if (vsw_guest_spec_check_paths(spec, VSW_CONF_PATHS_LATER, &key, why) != 0)
-		return refuse(plan, guest, -EINVAL, key, why);
-	if (!leaves_path(control, plan, spec->socket) &&
-	    !leaves_path(control, plan, spec->uds_path) &&
-	    vsw_guest_spec_check_paths(spec, VSW_CONF_PATHS_NOW, &key, why) != 0)
-		return refuse(plan, guest, -EINVAL, key, why);
-	return 0;
+	return check_paths(control, plan, guest, is_coming);
 }
 
 static int
@@ -335,6 +353,27 @@ add(struct vsw_control *control, const struct coming *coming)
 	control->alter.n_counted++;
 }
 
+/* Of guests that were changed. */
+static void
+open_new_sockets(struct vsw_control *control)
+{
+	char path[VSW_SOCKET_PATH_SIZE];
+
+	for (unsigned int i = 0; i < VSW_GUESTS_MAX; i++) {
+		struct entry *entry = control->entry[i];
+		int rc;
+
+		if (entry == NULL || !entry->has_news || entry->is_leaving)
+			continue;
+		entry->has_news = false;
+		rc = hosts_open_new(entry, path);
+		if (rc != 0)
+			note_failure(&control->alter, rc,
+				     "guest %u: cannot serve %s: %s; all else was changed",
+				     entry->spec.cid, path, strerror(-rc));
+	}
+}
+
 /* Pinned guests first, then the others where there is room. */
 static void
 let_come(struct vsw_control *control)
@@ -343,6 +382,7 @@ let_come(struct vsw_control *control)
 	uint64_t routes;
 
 	alter->is_coming = true;
+	open_new_sockets(control);
 	for (unsigned int i = 0; i < 2 * alter->n_coming; i++) {
 		/* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): with none there is no turn */
 		const struct coming *coming = &alter->coming[i % alter->n_coming];
@@ -369,9 +409,11 @@ finish(struct vsw_control *control)
 
 	if (req != NULL && result != 0)
 		request_fail(req, result, "%s", alter->error);
-	if (req != NULL && req->verb == VSW_REQUEST_APPLY)
+	if (req != NULL && req->verb == VSW_REQUEST_APPLY) {
+		vsw_trace_reload(result, alter->n_came, alter->n_left, alter->n_changed);
 		VSW_LOG(NOTICE, "reloaded: %u guests came, %u left, %u changed", alter->n_came,
 			alter->n_left, alter->n_changed);
+	}
 	free(alter->coming);
 	memset(alter, 0, sizeof(*alter));
 	if (req != NULL) {
@@ -414,6 +456,7 @@ void
 alter_on_up(struct entry *entry)
 {
 	entry->control->alter.n_came++;
+	vsw_trace_guest_added(entry->spec.cid, entry->spec.name);
 	VSW_LOG(INFO, "guest %u (%s): waiting for its VMM at %s", entry->spec.cid, entry->spec.name,
 		entry->spec.socket);
 	uncount(entry);
@@ -435,6 +478,7 @@ alter_on_gone(struct entry *entry)
 
 	if (!entry->is_failed)
 		VSW_LOG(INFO, "guest %u (%s): removed", entry->spec.cid, entry->spec.name);
+	vsw_trace_guest_gone(entry->spec.cid, entry->spec.name);
 	uncount(entry);
 	entry_free(entry);
 	alter_check_end(control);
@@ -458,6 +502,8 @@ begin(struct vsw_control *control, struct vsw_request *req)
 	if (plan == NULL || make_plan(control, plan, &guest) != 0 ||
 	    note_coming(control, plan) != 0) {
 		free(plan);
+		if (req->verb == VSW_REQUEST_APPLY)
+			vsw_trace_reload(req->result, 0, 0, 0);
 		memset(&control->alter, 0, sizeof(control->alter));
 		request_answer(control, req);
 		return;
@@ -480,6 +526,12 @@ alter_next(struct vsw_control *control)
 	}
 }
 
+static void
+on_start(struct rte_timer *timer, void *arg)
+{
+	alter_check_end(arg);
+}
+
 void
 alter_start(struct vsw_control *control, const struct vsw_conf *conf)
 {
@@ -496,7 +548,9 @@ alter_start(struct vsw_control *control, const struct vsw_conf *conf)
 			alter->coming[i].from_config = conf->file[0] != '\0';
 		}
 	}
-	alter_check_end(control);
+	/* Not before the loop runs, and all else that vswd makes is there. */
+	rte_timer_reset_sync(&control->start_timer, 0, SINGLE, rte_get_main_lcore(), on_start,
+			     control);
 }
 
 void

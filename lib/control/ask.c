@@ -43,13 +43,27 @@ state_of(const struct entry *entry)
 static uint32_t
 n_conns_of(const struct entry *entry)
 {
-	return entry->n_conns != NULL ? __atomic_load_n(entry->n_conns, __ATOMIC_RELAXED) : 0;
+	return entry->poll_tally != NULL
+		       ? __atomic_load_n(entry->poll_tally->n_conns, __ATOMIC_RELAXED)
+		       : 0;
 }
 
 static uint32_t
 n_loans_of(const struct entry *entry)
 {
-	return entry->n_loans != NULL ? __atomic_load_n(entry->n_loans, __ATOMIC_RELAXED) : 0;
+	return entry->poll_tally != NULL
+		       ? __atomic_load_n(entry->poll_tally->n_loans, __ATOMIC_RELAXED)
+		       : 0;
+}
+
+static void
+add_tally(const struct vsw_tally *tally, bool with_hists, struct vsw_guest_info *info)
+{
+	if (tally == NULL)
+		return;
+	vsw_counters_add(&info->counters, tally->counters);
+	if (with_hists)
+		vsw_hists_add(&info->hists, tally->hists);
 }
 
 /* @p info is zeroed; what is not asked for is not touched. */
@@ -64,14 +78,8 @@ describe(const struct entry *entry, bool with_hists, struct vsw_guest_info *info
 	info->n_conns = n_conns_of(entry);
 	info->n_loans = n_loans_of(entry);
 	info->counters = entry->counters;
-	if (entry->poll_counters != NULL)
-		vsw_counters_add(&info->counters, entry->poll_counters);
-	if (entry->bridge_counters != NULL)
-		vsw_counters_add(&info->counters, entry->bridge_counters);
-	if (with_hists && entry->poll_hists != NULL)
-		vsw_hists_add(&info->hists, entry->poll_hists);
-	if (with_hists && entry->bridge_hists != NULL)
-		vsw_hists_add(&info->hists, entry->bridge_hists);
+	add_tally(entry->poll_tally, with_hists, info);
+	add_tally(entry->bridge_tally, with_hists, info);
 }
 
 static int
@@ -205,7 +213,7 @@ send_question(struct vsw_control *control, struct vsw_request *req, const struct
 static bool
 is_listable(const struct entry *entry, const struct vsw_conn_query *query)
 {
-	return entry != NULL && entry->n_conns != NULL &&
+	return entry != NULL && entry->poll_tally != NULL &&
 	       (query->cid == 0 || query->cid == entry->spec.cid);
 }
 
@@ -279,7 +287,7 @@ close_conn(struct vsw_control *control, struct vsw_request *req)
 	const struct entry *entry = slot < VSW_GUESTS_MAX ? control->entry[slot] : NULL;
 
 	STAILQ_INSERT_TAIL(&control->asking, req, next);
-	if (entry == NULL || entry->n_conns == NULL)
+	if (entry == NULL || entry->poll_tally == NULL)
 		fail_to_close(req);
 	else if (send_question(control, req, entry, VSW_MSG_CLOSE_CONN))
 		return;

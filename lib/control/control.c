@@ -256,6 +256,7 @@ set_up(struct vsw_control *control, const struct vsw_control_setup *setup)
 	strlcpy(control->config, setup->conf->file, sizeof(control->config));
 	STAILQ_INIT(&control->queue);
 	STAILQ_INIT(&control->asking);
+	rte_timer_init(&control->start_timer);
 	rte_timer_init(&control->phase_timer);
 	rte_timer_init(&control->retry_timer);
 	control->group = calloc(GROUPS_MAX, sizeof(control->group[0]));
@@ -318,6 +319,7 @@ vsw_control_destroy(struct vsw_control *control)
 		if (control->entry[i] != NULL)
 			entry_free(control->entry[i]);
 	}
+	rte_timer_stop_sync(&control->start_timer);
 	rte_timer_stop_sync(&control->phase_timer);
 	rte_timer_stop_sync(&control->retry_timer);
 	if (control->signals.fd >= 0)

@@ -5,6 +5,7 @@
  *
  *   control.c   the life of the role: start, signals, closing down
  *   entry.c     a guest, step by step up and down; the routes
+ *   hosts.c     its sockets for hosts
  *   place.c     which lcores serve it
  *   alter.c     what a request that alters guests means, one at a time
  *   ask.c       what others want to know
@@ -45,17 +46,14 @@ struct entry {
 	bool is_listening;
 	bool is_drained;
 	bool has_passed;                   /* the bridge has passed the barrier */
+	bool has_news;                     /* sockets of its spec are to be made */
 	struct vsw_handshakes *handshakes; /* NULL: hosts cannot come (yet, any more) */
 	struct rte_timer drain_timer;
 
 	enum vsw_vmm vmm;
-	struct vsw_counters counters;               /* of the handshakes */
-	const struct vsw_counters *poll_counters;   /* while attached */
-	const struct vsw_counters *bridge_counters; /* while it has an account */
-	const struct vsw_hists *poll_hists;         /* like poll_counters */
-	const struct vsw_hists *bridge_hists;       /* like bridge_counters */
-	const unsigned int *n_conns;                /* while attached */
-	const uint16_t *n_loans;                    /* while attached */
+	struct vsw_counters counters;         /* of the handshakes */
+	const struct vsw_tally *poll_tally;   /* while attached */
+	const struct vsw_tally *bridge_tally; /* while it has an account */
 };
 
 /* What is being altered. Guests leave first, then others come: they may use the same CIDs and
@@ -105,6 +103,7 @@ struct vsw_control {
 	int exit_status;
 	bool is_ready;
 	unsigned int n_unquiet; /* bridges that still flush */
+	struct rte_timer start_timer;
 	struct rte_timer phase_timer;
 	struct rte_timer retry_timer; /* a step found no memory */
 
@@ -157,6 +156,18 @@ void entry_register(struct vsw_control *control);
 /* A message, or NULL after which everything is tried again. */
 struct vsw_msg *control_alloc(struct vsw_control *control, enum vsw_verb verb,
 			      const struct vsw_guest_conf *guest);
+
+/* hosts.c */
+/* Make all sockets; or none. @param path out: where that failed. @return 0 or -errno. */
+int hosts_admit(struct entry *entry, const char **path);
+void hosts_shut_out(struct entry *entry);
+/* Close the plain sockets that @p spec, which the entry is about to have, does not name. */
+void hosts_close_old(struct entry *entry, const struct vsw_guest_spec *spec);
+/* Make those that are missing. What cannot be made is taken out of the spec.
+ * @param path out: the first of those. @return 0 or -errno. */
+int hosts_open_new(struct entry *entry, char path[VSW_SOCKET_PATH_SIZE]);
+/* For all sockets; or none. @return 0 or -errno. */
+int hosts_change_access(struct entry *entry, const struct vsw_socket_access *access);
 
 /* place.c */
 /* Set who serves a guest; @p lcore negative: any may poll it. */

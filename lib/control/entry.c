@@ -8,9 +8,9 @@
  *        OPEN_ACCOUNT   its bridge keeps an account
  *        ATTACH         its poll lcore owns it
  *        LISTEN         its VMM may connect
- *        uds path       hosts may come
+ *        sockets        hosts may come
  *
- * Down:  uds path       no new host
+ * Down:  sockets        no new host
  *        ROUTES         siblings end their connections with it and forget it; when all poll
  *                       lcores have answered no PEER_CONNECT to it is on its way any more,
  *                       that is not in its lcore's inbox already
@@ -28,8 +28,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <bsd/string.h>
@@ -41,6 +39,7 @@
 #include "vsw_base.h"
 #include "vsw_log.h"
 #include "vsw_number.h"
+#include "vsw_trace.h"
 #include "control_priv.h"
 
 extern int vsw_log_control;
@@ -144,6 +143,7 @@ on_routed(void *ctx, struct vsw_msg *msg)
 	vsw_routes_destroy(control->old_routes);
 	control->old_routes = NULL;
 	control->routed = control->published;
+	vsw_trace_routes_changed(control->routed);
 	if (control->routes_are_old)
 		routes_renew(control);
 	entry_advance_all(control);
@@ -244,6 +244,19 @@ set_limits(struct vsw_guest_conf *conf, const struct vsw_guest_spec *spec)
 	set_word(&conf->max_loans, spec->max_loans);
 }
 
+/* What routes are made of. */
+static void
+set_routes(struct entry *entry)
+{
+	const struct vsw_guest_spec *spec = &entry->spec;
+	struct vsw_guest_conf *conf = &entry->conf;
+
+	groups_join(entry);
+	conf->hairpin = spec->hairpin;
+	conf->n_host_cids = spec->n_host_cids;
+	memcpy(conf->host_cid, spec->host_cid, sizeof(conf->host_cid));
+}
+
 struct entry *
 entry_create(struct vsw_control *control, const struct vsw_guest_spec *spec, bool from_config)
 {
@@ -259,9 +272,8 @@ entry_create(struct vsw_control *control, const struct vsw_guest_spec *spec, boo
 	strlcpy(entry->conf.uds_path, spec->uds_path, sizeof(entry->conf.uds_path));
 	entry->conf.is_client = spec->client;
 	entry->conf.access = access_of(control, spec);
-	entry->conf.hairpin = spec->hairpin;
 	set_limits(&entry->conf, spec);
-	groups_join(entry);
+	set_routes(entry);
 	place(control, &entry->conf, spec->lcore);
 	rte_timer_init(&entry->drain_timer);
 
@@ -271,22 +283,12 @@ entry_create(struct vsw_control *control, const struct vsw_guest_spec *spec, boo
 	return entry;
 }
 
-static void
-stop_listening_for_hosts(struct entry *entry)
-{
-	if (entry->handshakes == NULL)
-		return;
-	vsw_handshakes_destroy(entry->handshakes);
-	entry->handshakes = NULL;
-	unlink(entry->conf.uds_path);
-}
-
 void
 entry_free(struct entry *entry)
 {
 	struct vsw_control *control = entry->control;
 
-	stop_listening_for_hosts(entry);
+	hosts_shut_out(entry);
 	if (entry->is_listening && !entry->conf.is_client)
 		unlink(entry->conf.socket); /* vswd ends in a hurry: nobody has unlistened */
 	rte_timer_stop_sync(&entry->drain_timer);
@@ -321,55 +323,6 @@ entry_by_who(struct vsw_control *control, const char *who)
 }
 
 /*
- * Hosts.
- */
-
-/* @return a listening socket at the guest's uds path, or -errno. */
-static int
-listen_for_hosts(const struct vsw_guest_conf *guest)
-{
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int fd, rc;
-
-	rc = vsw_socket_path_clear(guest->uds_path);
-	if (rc != 0)
-		return rc;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	memcpy(addr.sun_path, guest->uds_path, sizeof(addr.sun_path));
-	if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) != 0) {
-		rc = -errno;
-		close(fd);
-		return rc;
-	}
-	rc = vsw_socket_path_set_access(guest->uds_path, &guest->access);
-	if (rc == 0 && listen(fd, SOMAXCONN) != 0)
-		rc = -errno;
-	if (rc != 0) {
-		unlink(guest->uds_path);
-		close(fd);
-		return rc;
-	}
-	return fd;
-}
-
-static int
-admit_hosts(struct entry *entry)
-{
-	int fd = listen_for_hosts(&entry->conf);
-
-	if (fd < 0)
-		return fd;
-	entry->handshakes = vsw_handshakes_create(entry->control->loop, &entry->conf, fd,
-						  &entry->counters, VSW_HANDSHAKE_TIMEOUT_MS);
-	if (entry->handshakes != NULL)
-		return 0;
-	unlink(entry->conf.uds_path);
-	return -ENOMEM;
-}
-
-/*
  * Steps.
  */
 
@@ -397,6 +350,7 @@ static void
 advance_up(struct entry *entry)
 {
 	struct vsw_control *control = entry->control;
+	const char *path;
 	int rc;
 
 	if (entry->routes > control->routed || entry->handshakes != NULL)
@@ -408,9 +362,9 @@ advance_up(struct entry *entry)
 	} else if (!entry->is_listening) {
 		step(entry, control->vhost, VSW_MSG_LISTEN);
 	} else {
-		rc = admit_hosts(entry);
+		rc = hosts_admit(entry, &path);
 		if (rc != 0)
-			fail(entry, entry->conf.uds_path, rc);
+			fail(entry, path, rc);
 		else
 			alter_on_up(entry);
 	}
@@ -451,14 +405,10 @@ advance_down(struct entry *entry)
 	} else if (entry->is_attached && !entry->has_passed) {
 		step(entry, entry->conf.bridge_loop, VSW_MSG_BARRIER);
 	} else if (entry->is_attached) {
-		entry->poll_counters = NULL;
-		entry->poll_hists = NULL;
-		entry->n_conns = NULL;
-		entry->n_loans = NULL;
+		entry->poll_tally = NULL;
 		step(entry, entry->conf.poll_loop, VSW_MSG_DETACH);
 	} else if (entry->has_account) {
-		entry->bridge_counters = NULL;
-		entry->bridge_hists = NULL;
+		entry->bridge_tally = NULL;
 		step(entry, entry->conf.bridge_loop, VSW_MSG_CLOSE_ACCOUNT);
 	} else {
 		alter_on_gone(entry);
@@ -491,7 +441,7 @@ entry_leave(struct entry *entry)
 	if (entry->is_leaving)
 		return;
 	entry->is_leaving = true;
-	stop_listening_for_hosts(entry);
+	hosts_shut_out(entry);
 	entry->routes = routes_renew(entry->control);
 }
 
@@ -502,22 +452,20 @@ entry_change(struct entry *entry, const struct vsw_guest_spec *spec)
 	uint32_t diff = vsw_guest_spec_diff(&entry->spec, spec);
 
 	if (diff & VSW_SPEC_DIFF_ACCESS) {
-		int rc = vsw_socket_path_set_access(entry->conf.uds_path, &access);
+		int rc = hosts_change_access(entry, &access);
 
-		if (rc == 0 && !entry->conf.is_client)
-			rc = vsw_socket_path_set_access(entry->conf.socket, &access);
-		if (rc != 0) {
-			vsw_socket_path_set_access(entry->conf.uds_path, &entry->conf.access);
+		if (rc != 0)
 			return rc;
-		}
-		entry->conf.access = access;
+	}
+	if (diff & VSW_SPEC_DIFF_FORWARD) {
+		hosts_close_old(entry, spec);
+		entry->has_news = true;
 	}
 	entry->spec = *spec;
 	set_limits(&entry->conf, spec);
 	if (diff & VSW_SPEC_DIFF_ROUTES) {
 		groups_leave(entry);
-		groups_join(entry);
-		entry->conf.hairpin = spec->hairpin;
+		set_routes(entry);
 	}
 	return 0;
 }
@@ -539,8 +487,7 @@ on_account_open(void *ctx, struct vsw_msg *msg)
 
 	entry->is_awaiting = false;
 	entry->has_account = msg->result == 0;
-	entry->bridge_counters = msg->counters;
-	entry->bridge_hists = msg->hists;
+	entry->bridge_tally = msg->tally;
 	if (msg->result != 0)
 		fail(entry, "it", msg->result);
 	vsw_msg_free(msg);
@@ -554,10 +501,7 @@ on_attached(void *ctx, struct vsw_msg *msg)
 
 	entry->is_awaiting = false;
 	entry->is_attached = msg->result == 0;
-	entry->poll_counters = msg->counters;
-	entry->poll_hists = msg->hists;
-	entry->n_conns = msg->n_conns;
-	entry->n_loans = msg->n_loans;
+	entry->poll_tally = msg->tally;
 	if (msg->result != 0)
 		fail(entry, "it", msg->result);
 	vsw_msg_free(msg);
@@ -638,7 +582,15 @@ on_account_closed(void *ctx, struct vsw_msg *msg)
 static void
 on_vmm(void *ctx, struct vsw_msg *msg)
 {
-	entry_of(ctx, msg)->vmm = (enum vsw_vmm)msg->port;
+	static const char *const text[] = {
+		[VSW_VMM_NONE] = "none",
+		[VSW_VMM_CONNECTED] = "connected",
+		[VSW_VMM_RUNNING] = "running",
+	};
+	struct entry *entry = entry_of(ctx, msg);
+
+	entry->vmm = (enum vsw_vmm)msg->port;
+	vsw_trace_guest_vmm(entry->spec.cid, text[entry->vmm]);
 	vsw_msg_free(msg);
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A host is read as soon as it is accepted, and watched only if its line is not all there.
- * The line is peeked at first and then taken out of the socket up to its newline, so that the
- * bridge finds the host's data where the line ended.
+ * A host of a plain socket is passed on as soon as it is accepted. One that has to say its port
+ * is read then, and watched only if its line is not all there. The line is peeked at first and then
+ * taken out of the socket up to its newline, so that the bridge finds the host's data where the
+ * line ended.
  *
  * Hosts wait in the order of their deadlines, which is that of their arrival, so one timer
  * looks at the first of them.
@@ -12,10 +13,13 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <bsd/string.h>
 
 #include <rte_cycles.h>
 #include <rte_lcore.h>
@@ -38,26 +42,35 @@ struct host {
 	struct vsw_handshakes *hs;
 	struct vsw_connect_line line;
 	bool is_watched; /* most lines are there when the host is accepted */
+	bool is_plain;   /* of a socket that needs no line */
 	uint32_t port;
 	uint64_t deadline; /* timer cycles */
-	uint64_t since;    /* TSC: the line is complete */
+	uint64_t since;    /* TSC: the port is known */
 	TAILQ_ENTRY(host) entry;
 };
 
 TAILQ_HEAD(host_list, host);
+
+struct listener {
+	struct vsw_watch watch;
+	struct vsw_handshakes *hs;
+	uint32_t port;          /* VSW_PORT_FROM_LINE: hosts say it */
+	struct rte_timer pause; /* not watched meanwhile */
+	LIST_ENTRY(listener) entry;
+	char path[VSW_SOCKET_PATH_SIZE];
+};
 
 struct vsw_handshakes {
 	struct vsw_loop *loop;
 	const struct vsw_guest_conf *guest;
 	struct vsw_counters *counters;
 	uint64_t timeout; /* timer cycles */
-	struct vsw_watch listener;
+	LIST_HEAD(, listener) listeners;
 	struct host_list reading;  /* the line is not complete */
-	struct host_list finished; /* it is, but no message was free; not watched */
+	struct host_list finished; /* the port is known, but no message was free; not watched */
 	unsigned int n_hosts;      /* on both lists */
 	struct rte_timer deadline; /* of the first that is reading */
 	struct rte_timer retry;    /* finished ones */
-	struct rte_timer pause;    /* the listener is not watched */
 };
 
 static uint64_t
@@ -67,9 +80,9 @@ cycles_of_ms(unsigned int ms)
 }
 
 static void
-arm(struct rte_timer *timer, uint64_t cycles, rte_timer_cb_t fn, struct vsw_handshakes *hs)
+arm(struct rte_timer *timer, uint64_t cycles, rte_timer_cb_t fn, void *arg)
 {
-	rte_timer_reset_sync(timer, cycles, SINGLE, rte_lcore_id(), fn, hs);
+	rte_timer_reset_sync(timer, cycles, SINGLE, rte_lcore_id(), fn, arg);
 }
 
 /* The host is no longer ours, or no longer there. */
@@ -123,11 +136,12 @@ on_deadline(struct rte_timer *timer, void *arg)
 }
 
 /*
- * Finished lines.
+ * Those whose port is known.
  */
 
+/* In their order. @return false: not now. */
 static bool
-pass_on(struct host *host)
+pass_on(const struct host *host)
 {
 	struct vsw_msg *msg = vsw_msg_alloc(VSW_MSG_ADOPT);
 
@@ -136,6 +150,7 @@ pass_on(struct host *host)
 	msg->guest = host->hs->guest;
 	msg->fd = host->watch.fd;
 	msg->port = host->port;
+	msg->flags = host->is_plain ? VSW_MSG_F_PLAIN : 0;
 	msg->since = host->since;
 	vsw_msg_send(host->hs->guest->bridge_loop, msg);
 	return true;
@@ -248,17 +263,38 @@ host_new(struct vsw_handshakes *hs, int fd)
 	return host;
 }
 
+/* A host that need not say its port waits for nothing, so it does not count among those that
+ * do; only when messages have run out it has to. */
 static void
-admit(struct vsw_handshakes *hs, int fd)
+admit_plain(struct listener *listener, int fd)
 {
+	struct vsw_handshakes *hs = listener->hs;
+	const struct host passing = {
+		.hs = hs,
+		.watch.fd = fd,
+		.is_plain = true,
+		.port = listener->port,
+		.since = rte_rdtsc(),
+	};
 	struct host *host;
 
-	if (!vsw_quota_take(hs->guest->id)) {
-		vsw_count(hs->counters, VSW_CTR_REFUSED_DESCRIPTORS, 1);
-		vsw_socket_close_silently(fd);
+	if (TAILQ_EMPTY(&hs->finished) && pass_on(&passing))
+		return;
+	host = host_new(hs, fd);
+	if (host == NULL) {
+		turn_away(hs, fd);
 		return;
 	}
-	host = host_new(hs, fd);
+	host->is_plain = true;
+	host->port = listener->port;
+	finish(host);
+}
+
+static void
+admit_with_line(struct vsw_handshakes *hs, int fd)
+{
+	struct host *host = host_new(hs, fd);
+
 	if (host == NULL) {
 		turn_away(hs, fd);
 		return;
@@ -273,22 +309,37 @@ admit(struct vsw_handshakes *hs, int fd)
 }
 
 static void
-on_pause_over(struct rte_timer *timer, void *arg)
+admit(struct listener *listener, int fd)
 {
-	struct vsw_handshakes *hs = arg;
+	struct vsw_handshakes *hs = listener->hs;
 
-	if (vsw_loop_rewatch(hs->loop, &hs->listener, EPOLLIN) != 0)
-		arm(timer, cycles_of_ms(ACCEPT_PAUSE_MS), on_pause_over, hs);
+	if (!vsw_quota_take(hs->guest->id)) {
+		vsw_count(hs->counters, VSW_CTR_REFUSED_DESCRIPTORS, 1);
+		vsw_socket_close_silently(fd);
+	} else if (listener->port == VSW_PORT_FROM_LINE) {
+		admit_with_line(hs, fd);
+	} else {
+		admit_plain(listener, fd);
+	}
 }
 
 static void
-accept_failed(struct vsw_handshakes *hs, int error)
+on_pause_over(struct rte_timer *timer, void *arg)
+{
+	struct listener *listener = arg;
+
+	if (vsw_loop_rewatch(listener->hs->loop, &listener->watch, EPOLLIN) != 0)
+		arm(timer, cycles_of_ms(ACCEPT_PAUSE_MS), on_pause_over, listener);
+}
+
+static void
+accept_failed(struct listener *listener, int error)
 {
 	if (error == EAGAIN || error == EINTR || error == ECONNABORTED)
 		return;
-	vsw_count(hs->counters, VSW_CTR_ACCEPT_ERRORS, 1);
-	vsw_loop_rewatch(hs->loop, &hs->listener, 0);
-	arm(&hs->pause, cycles_of_ms(ACCEPT_PAUSE_MS), on_pause_over, hs);
+	vsw_count(listener->hs->counters, VSW_CTR_ACCEPT_ERRORS, 1);
+	vsw_loop_rewatch(listener->hs->loop, &listener->watch, 0);
+	arm(&listener->pause, cycles_of_ms(ACCEPT_PAUSE_MS), on_pause_over, listener);
 }
 
 /* accept4() that finds nobody costs ten times as much as asking first: it makes a socket. */
@@ -303,56 +354,180 @@ is_somebody_waiting(int listen_fd)
 static void
 on_listener(struct vsw_watch *watch, uint32_t events)
 {
-	struct vsw_handshakes *hs = VSW_CONTAINER_OF(watch, struct vsw_handshakes, listener);
+	struct listener *listener = VSW_CONTAINER_OF(watch, struct listener, watch);
 
 	for (int i = 0; i < ACCEPT_BURST; i++) {
 		int fd = accept4(watch->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd < 0) {
-			accept_failed(hs, errno);
+			accept_failed(listener, errno);
 			return;
 		}
-		admit(hs, fd);
+		admit(listener, fd);
 		if (!is_somebody_waiting(watch->fd))
 			return;
 	}
 }
 
+/*
+ * The sockets.
+ */
+
+/* @return a listening socket at @p path, or -errno. */
+static int
+open_socket(const char *path, const struct vsw_socket_access *access)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int fd, rc;
+
+	rc = vsw_socket_path_clear(path);
+	if (rc != 0)
+		return rc;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	strlcpy(addr.sun_path, path, sizeof(addr.sun_path));
+	if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) != 0) {
+		rc = -errno;
+		close(fd);
+		return rc;
+	}
+	rc = vsw_socket_path_set_access(path, access);
+	if (rc == 0 && listen(fd, SOMAXCONN) != 0)
+		rc = -errno;
+	if (rc != 0) {
+		unlink(path);
+		close(fd);
+		return rc;
+	}
+	return fd;
+}
+
+/* Unlinked first: nobody finds a socket that nobody serves. */
+static void
+close_socket(const char *path, int fd)
+{
+	unlink(path);
+	close(fd);
+}
+
+/* Descriptors for each guest's first socket were set aside; plain ones it has of its share. */
+static bool
+take_descriptor(const struct vsw_handshakes *hs, uint32_t port)
+{
+	return port == VSW_PORT_FROM_LINE || vsw_quota_take(hs->guest->id);
+}
+
+static void
+give_descriptor(const struct vsw_handshakes *hs, uint32_t port)
+{
+	if (port != VSW_PORT_FROM_LINE)
+		vsw_quota_give(hs->guest->id);
+}
+
+static void
+listener_destroy(struct listener *listener)
+{
+	rte_timer_stop_sync(&listener->pause);
+	vsw_loop_unwatch(listener->hs->loop, &listener->watch);
+	close_socket(listener->path, listener->watch.fd);
+	give_descriptor(listener->hs, listener->port);
+	LIST_REMOVE(listener, entry);
+	free(listener);
+}
+
+static int
+watch(struct vsw_handshakes *hs, struct listener *listener, const char *path, uint32_t port)
+{
+	int rc, fd = open_socket(path, &hs->guest->access);
+
+	if (fd < 0)
+		return fd;
+	listener->watch = (struct vsw_watch){.fn = on_listener, .fd = fd};
+	listener->hs = hs;
+	listener->port = port;
+	strlcpy(listener->path, path, sizeof(listener->path));
+	rte_timer_init(&listener->pause);
+	rc = vsw_loop_watch(hs->loop, &listener->watch, EPOLLIN);
+	if (rc != 0)
+		close_socket(path, fd);
+	return rc;
+}
+
+int
+vsw_handshakes_listen(struct vsw_handshakes *hs, const char *path, uint32_t port)
+{
+	struct listener *listener;
+	int rc;
+
+	if (!take_descriptor(hs, port))
+		return -EMFILE;
+	listener = calloc(1, sizeof(*listener));
+	rc = listener != NULL ? watch(hs, listener, path, port) : -ENOMEM;
+	if (rc == 0) {
+		LIST_INSERT_HEAD(&hs->listeners, listener, entry);
+		return 0;
+	}
+	free(listener);
+	give_descriptor(hs, port);
+	return rc;
+}
+
+static struct listener *
+find(const struct vsw_handshakes *hs, const char *path)
+{
+	struct listener *listener = LIST_FIRST(&hs->listeners);
+
+	while (listener != NULL && strcmp(listener->path, path) != 0)
+		listener = LIST_NEXT(listener, entry);
+	return listener;
+}
+
+bool
+vsw_handshakes_is_listening(const struct vsw_handshakes *hs, const char *path)
+{
+	return find(hs, path) != NULL;
+}
+
+void
+vsw_handshakes_unlisten(struct vsw_handshakes *hs, const char *path)
+{
+	struct listener *listener = find(hs, path);
+
+	if (listener != NULL)
+		listener_destroy(listener);
+}
+
 struct vsw_handshakes *
-vsw_handshakes_create(struct vsw_loop *loop, const struct vsw_guest_conf *guest, int listen_fd,
+vsw_handshakes_create(struct vsw_loop *loop, const struct vsw_guest_conf *guest,
 		      struct vsw_counters *counters, unsigned int timeout_ms)
 {
 	struct vsw_handshakes *hs = calloc(1, sizeof(*hs));
 
-	if (hs == NULL) {
-		close(listen_fd);
+	if (hs == NULL)
 		return NULL;
-	}
 	hs->loop = loop;
 	hs->guest = guest;
 	hs->counters = counters;
 	hs->timeout = cycles_of_ms(timeout_ms);
-	hs->listener = (struct vsw_watch){.fn = on_listener, .fd = listen_fd};
+	LIST_INIT(&hs->listeners);
 	TAILQ_INIT(&hs->reading);
 	TAILQ_INIT(&hs->finished);
 	rte_timer_init(&hs->deadline);
 	rte_timer_init(&hs->retry);
-	rte_timer_init(&hs->pause);
-	if (vsw_loop_watch(loop, &hs->listener, EPOLLIN) != 0) {
-		close(listen_fd);
-		free(hs);
-		return NULL;
-	}
 	return hs;
 }
 
 void
 vsw_handshakes_destroy(struct vsw_handshakes *hs)
 {
+	struct listener *listener;
 	struct host *host;
 
 	if (hs == NULL)
 		return;
+	while ((listener = LIST_FIRST(&hs->listeners)) != NULL)
+		listener_destroy(listener);
 	while ((host = TAILQ_FIRST(&hs->reading)) != NULL)
 		drop(host);
 	while ((host = TAILQ_FIRST(&hs->finished)) != NULL) {
@@ -361,8 +536,5 @@ vsw_handshakes_destroy(struct vsw_handshakes *hs)
 	}
 	rte_timer_stop_sync(&hs->deadline);
 	rte_timer_stop_sync(&hs->retry);
-	rte_timer_stop_sync(&hs->pause);
-	vsw_loop_unwatch(hs->loop, &hs->listener);
-	close(hs->listener.fd);
 	free(hs);
 }

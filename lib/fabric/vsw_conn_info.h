@@ -36,8 +36,9 @@ struct vsw_conn_info {
 	uint64_t id; /**< 1 to 2^53-1, so that JSON can hold it; not used again */
 	uint32_t guest_cid;
 	uint32_t guest_port;
-	uint32_t far_cid; /**< 2: the host */
+	uint32_t far_cid; /**< as the guest knows it */
 	uint32_t far_port;
+	bool far_is_host;  /**< the far end is a host application, not a guest */
 	bool from_guest;   /**< the guest asked for it */
 	const char *state; /**< of lib/conn: "established", ... Static */
 	uint32_t age_ms;

@@ -45,11 +45,20 @@ struct vsw_guest_conf {
 	uint16_t group[VSW_GROUPS_PER_GUEST_MAX]; /**< sorted numbers, each once; guests that share
 						   * one may talk */
 	uint8_t n_groups;
-	bool hairpin; /**< it may talk to its own CID */
+	uint8_t n_host_cids;
+	uint32_t host_cid[VSW_HOST_CIDS_MAX]; /**< beside 2, these are the host to it */
+	bool hairpin;                         /**< it may talk to its own CID */
 
 	/* Who serves the guest; set when it is placed, before it is attached. */
 	struct vsw_loop *poll_loop;
 	struct vsw_loop *bridge_loop;
 };
+
+/** What a word that may change is now. Any lcore. */
+static inline uint32_t
+vsw_guest_word(const uint32_t *word)
+{
+	return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
 
 #endif /* VSW_GUEST_CONF_H */

@@ -51,14 +51,15 @@ enum vsw_role {
 	/* result 0: `stream` is open; or -errno and there is no stream. */                        \
 	X(OPENED, POLL, "opened")                                                                  \
 	/* A host has sent its CONNECT line: `fd` is its socket, positioned behind the line, now   \
-	 * the bridge's; `port` the guest port it wants. The bridge makes a stream of it and       \
-	 * passes the same object on as INCOMING. */                                               \
+	 * the bridge's; `port` the guest port it wants. With VSW_MSG_F_PLAIN there was no line    \
+	 * and there shall be no OK. The bridge makes a stream of it and passes the same object on \
+	 * as INCOMING. */                                                                         \
 	X(ADOPT, BRIDGE, "adopt")                                                                  \
 	/* `stream` wants guest port `port`. The poll role answers with ACCEPT or CLOSE in a       \
 	 * message of its own. The bridge says nothing of the stream before the ACCEPT. */         \
 	X(INCOMING, POLL, "incoming")                                                              \
-	/* The guest accepted, the stream is `conn`'s from now on: write "OK <port>\n" to it.      \
-	 * Freed by the bridge. */                                                                 \
+	/* The guest accepted, the stream is `conn`'s from now on: write "OK <port>\n" to it,      \
+	 * unless it is plain. Freed by the bridge. */                                             \
 	X(ACCEPT, BRIDGE, "accept")                                                                \
 	/* Loan: write the `len` bytes of segs[0..n_segs) to the stream. Reply WROTE, at once      \
 	 * unless the guest's spill budget is used up. `chain` is the lender's own. */             \
@@ -72,14 +73,15 @@ enum vsw_role {
 	 * VSW_MSG_F_DRAINED, VSW_MSG_F_EOF. */                                                    \
 	X(FILLED, POLL, "filled")                                                                  \
 	/* The bridge speaks up about `conn`: bytes in `len` of earlier WRITEs have left the       \
-	 * spill buffer; `flags`: VSW_MSG_F_READABLE, VSW_MSG_F_HANGUP. Freed by the poll role. */ \
+	 * spill buffer; `flags`: VSW_MSG_F_READABLE, VSW_MSG_F_HANGUP, VSW_MSG_F_LOST. Freed by   \
+	 * the poll role. */                                                                       \
 	X(NOTICE, POLL, "notice")                                                                  \
 	/* shutdown(2) the stream, `flags`: VSW_MSG_F_SHUT_SEND after what is spilled,             \
 	 * VSW_MSG_F_SHUT_RECV at once. Freed by the bridge. */                                    \
 	X(SHUTDOWN, BRIDGE, "shutdown")                                                            \
 	/* The connection is over. Reply CLOSED, at once; the bridge names `conn` in no later      \
 	 * message (WROTE excepted, with conn NULL), flushes what is spilled, on a deadline, and   \
-	 * closes. */                                                                              \
+	 * closes. VSW_MSG_F_SHUT_SEND: the guest had sent all it wanted. */                       \
 	X(CLOSE, BRIDGE, "close")                                                                  \
 	X(CLOSED, POLL, "closed")                                                                  \
 	/* Give back every loan of `guest` that is still held, by spilling over the budget.        \
@@ -124,7 +126,7 @@ enum vsw_role {
 	X(DETACH, POLL, "detach")                                                                  \
 	X(DETACHED, CONTROL, "detached")                                                           \
 	/* Keep an account of the streams of `guest`. Reply ACCOUNT_OPEN, result 0 or -errno;      \
-	 * `counters` and `hists`. */                                                              \
+	 * `tally`. */                                                                             \
 	X(OPEN_ACCOUNT, BRIDGE, "open-account")                                                    \
 	X(ACCOUNT_OPEN, CONTROL, "account-open")                                                   \
 	/* Reply PASSED: what was sent to this loop before has been dealt with. */                 \
@@ -185,11 +187,15 @@ enum vsw_vmm {
 	VSW_VMM_RUNNING,   /**< the guest's rings run */
 };
 
+/* Flag of ADOPT. */
+#define VSW_MSG_F_PLAIN 0x01u /**< the host knows nothing of CONNECT and OK */
 /* Flags of FILLED and NOTICE. */
 #define VSW_MSG_F_DRAINED 0x01u  /**< the socket had no more; a NOTICE will say when it has */
 #define VSW_MSG_F_EOF 0x02u      /**< the host has sent everything it will ever send */
 #define VSW_MSG_F_READABLE 0x04u /**< there is something to read, or an end of file */
 #define VSW_MSG_F_HANGUP 0x08u   /**< the host reads no more: closed, or shut its read side */
+/* Flag of NOTICE. */
+#define VSW_MSG_F_LOST 0x40u /**< what the guest has sent cannot be delivered */
 /* Flags of SHUTDOWN and PEER_NEWS. */
 #define VSW_MSG_F_SHUT_SEND 0x10u /**< the guest sends no more */
 #define VSW_MSG_F_SHUT_RECV 0x20u /**< the guest receives no more */
@@ -203,6 +209,15 @@ enum vsw_vmm {
 #define VSW_MSG_F_DROP 0x01u
 /* Flag of STOP. */
 #define VSW_MSG_F_RESET 0x01u
+
+/** Where a role counts what it does for a guest. Its own; others may read it until they send
+ * DETACH or CLOSE_ACCOUNT. */
+struct vsw_tally {
+	const struct vsw_counters *counters;
+	const struct vsw_hists *hists;
+	const unsigned int *n_conns; /**< of the poll role: connections now; else NULL */
+	const uint16_t *n_loans;     /**< of the poll role: WRITE and PEER_DATA out; else NULL */
+};
 
 /** A chain of a READ: which head, and how many of segs[0..n_segs) are its. */
 struct vsw_msg_chain {
@@ -223,13 +238,17 @@ struct vsw_msg {
 	uint32_t port;
 	int32_t fd; /**< of ADOPT; -1 otherwise */
 	const struct vsw_guest_conf *guest;
-	uint64_t since; /**< TSC; of ADOPT and INCOMING: the line was complete; of WRITE and
-			 * PEER_DATA: the chain was taken off the ring; 0: it is not timed */
-	void *conn;     /**< the poll role's that began the conversation; opaque to others */
-	void *stream;   /**< the bridge's, or another poll role's; opaque to others */
+	void *conn;   /**< the poll role's that began the conversation; opaque to others */
+	void *stream; /**< the bridge's, or another poll role's; opaque to others */
 	union {
 		struct { /* of PEER_* */
-			const struct vsw_guest_conf *peer;
+			union {
+				const struct vsw_guest_conf *peer; /**< of PEER_CONNECT */
+				/** TSC; of ADOPT and INCOMING: when the line was complete; of
+				 * WRITE and PEER_DATA: when the chain was taken off the ring,
+				 * 0: it is not timed */
+				uint64_t since;
+			};
 			uint32_t peer_port;
 			uint32_t buf_alloc;
 			uint32_t fwd_cnt;
@@ -242,17 +261,11 @@ struct vsw_msg {
 			struct vsw_loop *reply_to; /**< its own loop */
 			union {
 				const struct vsw_routes *routes;
-				/** of the answers to ATTACH and OPEN_ACCOUNT: the receiver's,
-				 * valid until DETACH or CLOSE_ACCOUNT is sent */
-				const struct vsw_counters *counters;
+				/** of the answers to ATTACH and OPEN_ACCOUNT; NULL: failed */
+				const struct vsw_tally *tally;
 				struct vsw_conn_scan *scan; /**< the control role's */
 				uint64_t conn_id;
 			};
-			/** of the same answers, and like `counters` */
-			const struct vsw_hists *hists;
-			/** of ATTACHED, like `counters`: connections, and loans out */
-			const unsigned int *n_conns;
-			const uint16_t *n_loans;
 		};
 		void *request; /* of REQUEST */
 	};

@@ -112,6 +112,8 @@ send_step(struct flow *flow, const struct step *step)
 	if (step->verb == VSW_MSG_PEER_CONNECT) {
 		msg->guest = flow->sibling;
 		msg->peer = flow->guest->conf;
+	} else if (step->verb == VSW_MSG_CLOSE && (flow->conn.guest_shut & VSW_SHUTDOWN_SEND)) {
+		msg->flags = VSW_MSG_F_SHUT_SEND;
 	} else if (step->verb == VSW_MSG_PEER_CLOSE && flow->far_drops) {
 		msg->flags = VSW_MSG_F_DROP;
 	} else if (step->verb == VSW_MSG_PEER_NEWS) {

@@ -131,6 +131,10 @@ flow_new(struct guest *guest)
 static void
 flow_enter(struct flow *flow)
 {
+	const struct vsw_conn *conn = &flow->conn;
+
+	vsw_trace_conn_requested(flow_id(flow), conn->guest_cid, conn->guest_port, conn->far_cid,
+				 conn->far_port, conn->side == VSW_SIDE_INI);
 	vsw_conn_table_add(&flow->guest->conns, &flow->conn);
 	flow->in_table = true;
 	arm_deadline(flow, VSW_REQUEST_TIMEOUT_MS);
@@ -195,8 +199,8 @@ flow_from_guest(struct guest *guest, const struct vsw_pkt *request,
 		flow->sibling = sibling;
 		flow->far_loop = sibling->poll_loop;
 	}
-	vsw_conn_init_from_guest(&flow->conn, request,
-				 sibling != NULL ? 0 : guest->conf->buf_alloc);
+	vsw_conn_init_from_guest(&flow->conn, request, sibling != NULL,
+				 sibling != NULL ? 0 : vsw_guest_word(&guest->conf->buf_alloc));
 	flow_enter(flow);
 	far_tell(flow, TELL_CONNECT);
 	return flow;
@@ -208,7 +212,7 @@ why_not(const struct guest *guest)
 {
 	if (guest_is_gone(guest))
 		return VSW_CTR_REFUSED_NOT_READY;
-	if (guest->n_flows >= guest->conf->max_conns)
+	if (guest->n_flows >= vsw_guest_word(&guest->conf->max_conns))
 		return VSW_CTR_REFUSED_LIMIT;
 	return -1;
 }
@@ -220,13 +224,14 @@ flow_from_host(struct guest *guest, struct vsw_msg *incoming)
 	struct flow *flow = refused < 0 ? flow_new(guest) : NULL;
 
 	if (flow == NULL) {
-		vsw_count(&guest->counters, refused < 0 ? VSW_CTR_REFUSED_LIMIT : refused, 1);
+		guest_turn_away(guest, refused < 0 ? VSW_CTR_REFUSED_LIMIT : refused,
+				incoming->port, VSW_CID_HOST);
 		vsw_msg_reply(guest->conf->bridge_loop, incoming, VSW_MSG_CLOSE);
 		return;
 	}
 	vsw_conn_init_to_guest(&flow->conn, guest->conf->cid, incoming->port, VSW_CID_HOST,
 			       vsw_conn_table_far_port(&guest->conns, VSW_CID_HOST),
-			       guest->conf->buf_alloc);
+			       vsw_guest_word(&guest->conf->buf_alloc));
 	flow->far = incoming->stream;
 	flow->link = LINK_OPEN;
 	vsw_msg_free(incoming);
@@ -289,6 +294,47 @@ count_end(struct flow *flow)
 }
 
 static void
+trace_end(const struct flow *flow)
+{
+	const char *reason = vsw_conn_reason_name(flow->conn.reason);
+
+	switch (flow->conn.reason) {
+	case VSW_CONN_REASON_REFUSED_BY_GUEST:
+	case VSW_CONN_REASON_REFUSED_BY_FAR:
+	case VSW_CONN_REASON_REQUEST_TIMEOUT:
+		vsw_trace_conn_refused(flow_id(flow), reason);
+		break;
+	case VSW_CONN_REASON_GUEST_CLOSED:
+	case VSW_CONN_REASON_FAR_CLOSED:
+		vsw_trace_conn_closed(flow_id(flow), reason);
+		break;
+	default:
+		vsw_trace_conn_reset(flow_id(flow), reason);
+		break;
+	}
+}
+
+/* These two are kept out of flow_act(), which runs twice for each packet. */
+
+static __rte_noinline void
+note_accepted(struct flow *flow)
+{
+	vsw_count(&flow->guest->counters,
+		  flow->sibling != NULL ? VSW_CTR_CONNS_FROM_SIBLING : VSW_CTR_CONNS_FROM_HOST, 1);
+	vsw_trace_conn_established(flow_id(flow));
+}
+
+static __rte_noinline void
+finish(struct flow *flow)
+{
+	disarm_probe(flow);
+	count_end(flow);
+	trace_end(flow);
+	if (flow->sibling != NULL)
+		sibling_drop_backlog(flow);
+}
+
+static void
 act_on_timers(struct flow *flow, uint32_t actions)
 {
 	if (actions & VSW_CONN_ACT_ARM_CLOSE)
@@ -308,19 +354,12 @@ flow_act(struct flow *flow, uint32_t actions)
 	if (actions & VSW_CONN_ACT_UNEXPECTED)
 		vsw_count(&flow->guest->counters, VSW_CTR_PKT_UNEXPECTED, 1);
 	if (actions & VSW_CONN_ACT_ACCEPT)
-		vsw_count(&flow->guest->counters,
-			  flow->sibling != NULL ? VSW_CTR_CONNS_FROM_SIBLING
-						: VSW_CTR_CONNS_FROM_HOST,
-			  1);
+		note_accepted(flow);
 	if ((actions & ACT_TELL) || flow->untold != 0)
 		far_tell(flow, actions & ACT_TELL);
 	act_on_timers(flow, actions);
-	if (actions & VSW_CONN_ACT_REMOVE) {
-		disarm_probe(flow);
-		count_end(flow);
-		if (flow->sibling != NULL)
-			sibling_drop_backlog(flow);
-	}
+	if (actions & VSW_CONN_ACT_REMOVE)
+		finish(flow);
 	flow_schedule(flow);
 	settle(flow);
 }
@@ -418,6 +457,8 @@ flow_on_notice(void *ctx, struct vsw_msg *msg)
 		if (!flow->gone_after_read)
 			actions |= vsw_conn_event(&flow->conn, VSW_CONN_EV_FAR_GONE, 0);
 	}
+	if (msg->flags & VSW_MSG_F_LOST)
+		actions |= vsw_conn_event(&flow->conn, VSW_CONN_EV_ABORT, 0);
 	vsw_msg_free(msg);
 	flow_act(flow, actions);
 }

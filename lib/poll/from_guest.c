@@ -25,28 +25,36 @@ refuse(struct guest *guest, const struct vsw_pkt *pkt, enum vsw_counter why)
 	if (!vsw_conn_refuse(pkt, &rst))
 		return;
 	vsw_count(&guest->counters, why, 1);
+	vsw_trace_packet_refused(pkt->src_cid, pkt->src_port, pkt->dst_cid, pkt->dst_port,
+				 vsw_counter_name(why));
 	guest_queue_reset(guest, &rst);
 }
 
 static void
 begin(struct guest *guest, const struct vsw_pkt *pkt, const struct vsw_guest_conf *sibling)
 {
-	if (guest->n_flows >= guest->conf->max_conns || guest->drained ||
+	if (guest->n_flows >= vsw_guest_word(&guest->conf->max_conns) || guest->drained ||
 	    flow_from_guest(guest, pkt, sibling) == NULL)
 		refuse(guest, pkt, VSW_CTR_REFUSED_LIMIT);
 }
 
 static void
-begin_to_sibling(struct guest *guest, const struct vsw_pkt *pkt)
+on_request(struct guest *guest, struct flow *old, const struct vsw_pkt *pkt)
 {
 	const struct vsw_guest_conf *sibling;
 
+	if (old != NULL)
+		flow_event(old, VSW_CONN_EV_SUPERSEDED, 0);
+	guest_forget_resets(guest, pkt);
 	/* Two ends with one name: nobody could tell them apart. */
 	if (pkt->dst_cid == pkt->src_cid && pkt->dst_port == pkt->src_port) {
 		refuse(guest, pkt, VSW_CTR_RESET_PROTOCOL);
 		return;
 	}
 	switch (vsw_routes_find(guest->poll->routes, guest->conf, pkt->dst_cid, &sibling)) {
+	case VSW_ROUTE_HOST:
+		begin(guest, pkt, NULL);
+		break;
 	case VSW_ROUTE_OK:
 		begin(guest, pkt, sibling);
 		break;
@@ -57,18 +65,6 @@ begin_to_sibling(struct guest *guest, const struct vsw_pkt *pkt)
 		refuse(guest, pkt, VSW_CTR_RESET_UNKNOWN_CID);
 		break;
 	}
-}
-
-static void
-on_request(struct guest *guest, struct flow *old, const struct vsw_pkt *pkt)
-{
-	if (old != NULL)
-		flow_event(old, VSW_CONN_EV_SUPERSEDED, 0);
-	guest_forget_resets(guest, pkt);
-	if (pkt->dst_cid == VSW_CID_HOST)
-		begin(guest, pkt, NULL);
-	else
-		begin_to_sibling(guest, pkt);
 }
 
 /*
@@ -110,7 +106,8 @@ alloc_parts(struct flow *flow, uint16_t n_segs, struct vsw_msg *msgs[PARTS_MAX])
 	unsigned int n_parts = (n_segs + VSW_MSG_SEGS - 1) / VSW_MSG_SEGS;
 
 	if (guest->n_free_loans == 0 ||
-	    (guest->n_parts_out > 0 && guest->n_parts_out + n_parts > guest->conf->max_loans)) {
+	    (guest->n_parts_out > 0 &&
+	     guest->n_parts_out + n_parts > vsw_guest_word(&guest->conf->max_loans))) {
 		vsw_count(&guest->counters, VSW_CTR_LOAN_STALLS, 1);
 		return 0;
 	}

@@ -36,6 +36,12 @@ guest_create(struct vsw_poll *poll, const struct vsw_guest_conf *conf)
 	guest->conf = conf;
 	guest->poll = poll;
 	guest->recv_room = LINUX_RECV_ROOM;
+	guest->tally = (struct vsw_tally){
+		.counters = &guest->counters,
+		.hists = &guest->hists,
+		.n_conns = &guest->n_flows,
+		.n_loans = &guest->n_parts_out,
+	};
 	rte_timer_init(&guest->stuck);
 	TAILQ_INIT(&guest->flows);
 	TAILQ_INIT(&guest->ready);
@@ -101,6 +107,13 @@ guest_free(struct guest *guest, struct vsw_msg *msg)
 {
 	guest->n_msgs_out--;
 	vsw_msg_free(msg);
+}
+
+void
+guest_turn_away(struct guest *guest, enum vsw_counter why, uint32_t port, uint32_t far_cid)
+{
+	vsw_count(&guest->counters, why, 1);
+	vsw_trace_conn_turned_away(guest->conf->cid, port, far_cid, vsw_counter_name(why));
 }
 
 void
@@ -219,6 +232,8 @@ guest_start(struct vsw_poll *poll, struct guest *guest, const struct vsw_rings *
 	if (guest->owes_reset)
 		guest_send_transport_reset(guest, &poll->burst);
 	guest->state = GUEST_RUNNING;
+	vsw_trace_guest_start(guest->conf->cid, rings->queue[VSW_QUEUE_TO_GUEST].base,
+			      rings->queue[VSW_QUEUE_FROM_GUEST].base);
 	return 0;
 }
 
@@ -241,6 +256,8 @@ finish_stop(struct guest *guest)
 	if (guest->state == GUEST_RUNNING) {
 		unwatch_kicks(guest);
 		stop_queues(guest, stop->rings->base);
+		vsw_trace_guest_stopped(guest->conf->cid, stop->rings->base[VSW_QUEUE_TO_GUEST],
+					stop->rings->base[VSW_QUEUE_FROM_GUEST]);
 	}
 	guest->state = stop->flags & VSW_MSG_F_RESET ? GUEST_STOPPED : GUEST_PAUSED;
 	guest->stopping = NULL;
@@ -251,6 +268,8 @@ void
 guest_stop(struct guest *guest, struct vsw_msg *stop)
 {
 	guest->stopping = stop;
+	vsw_trace_guest_quiesce(guest->conf->cid, (stop->flags & VSW_MSG_F_RESET) != 0,
+				guest->n_parts_out, guest->n_reads_out);
 	if (stop->flags & VSW_MSG_F_RESET) {
 		for_each_flow(guest, VSW_CONN_EV_GUEST_GONE);
 		guest->n_resets = 0;

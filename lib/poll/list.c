@@ -7,7 +7,6 @@
 
 #include <rte_cycles.h>
 
-#include "vsw_conn_info.h"
 #include "poll_guest.h"
 
 static bool
@@ -18,23 +17,18 @@ is_wanted(const struct vsw_conn_query *query, const struct flow *flow)
 		flow->conn.far_port == query->port);
 }
 
-static uint64_t
-id_of(const struct flow *flow)
-{
-	return vsw_conn_id(flow->guest->conf->id, flow->serial);
-}
-
 static void
 describe(const struct flow *flow, struct vsw_conn_info *info)
 {
 	const struct vsw_conn *conn = &flow->conn;
 
 	*info = (struct vsw_conn_info){
-		.id = id_of(flow),
+		.id = flow_id(flow),
 		.guest_cid = conn->guest_cid,
 		.guest_port = conn->guest_port,
 		.far_cid = conn->far_cid,
 		.far_port = conn->far_port,
+		.far_is_host = flow->sibling == NULL,
 		.from_guest = conn->side == VSW_SIDE_INI,
 		.state = vsw_conn_state_str(conn->state),
 		.age_ms = (uint32_t)((rte_rdtsc() - flow->born) / (rte_get_tsc_hz() / 1000)),
@@ -64,7 +58,7 @@ list_on_list_conns(void *ctx, struct vsw_msg *msg)
 
 	/* Flows are in the order in which they began, so of their ids. */
 	TAILQ_FOREACH (flow, &guest->flows, all_entry) {
-		if (id_of(flow) <= msg->scan->query.after || !is_wanted(&msg->scan->query, flow))
+		if (flow_id(flow) <= msg->scan->query.after || !is_wanted(&msg->scan->query, flow))
 			continue;
 		if (page->n_conns == msg->scan->query.max) {
 			page->next = page->conn[page->n_conns - 1].id;
@@ -84,7 +78,7 @@ list_on_close_conn(void *ctx, struct vsw_msg *msg)
 
 	msg->result = -ENOENT;
 	TAILQ_FOREACH (flow, &guest->flows, all_entry) {
-		if (id_of(flow) == msg->conn_id && flow->conn.state != VSW_CONN_CLOSED) {
+		if (flow_id(flow) == msg->conn_id && flow->conn.state != VSW_CONN_CLOSED) {
 			vsw_count(&guest->counters, VSW_CTR_RESET_BY_OPERATOR, 1);
 			flow_event(flow, VSW_CONN_EV_ABORT, 0);
 			msg->result = 0;

@@ -119,10 +119,7 @@ on_attach(void *ctx, struct vsw_msg *msg)
 	struct guest *guest = guest_create(ctx, msg->guest);
 
 	msg->result = guest != NULL ? 0 : -ENOMEM;
-	msg->counters = guest != NULL ? &guest->counters : NULL;
-	msg->hists = guest != NULL ? &guest->hists : NULL;
-	msg->n_conns = guest != NULL ? &guest->n_flows : NULL;
-	msg->n_loans = guest != NULL ? &guest->n_parts_out : NULL;
+	msg->tally = guest != NULL ? &guest->tally : NULL;
 	vsw_msg_reply(msg->reply_to, msg, VSW_MSG_ATTACHED);
 }
 

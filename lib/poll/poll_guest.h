@@ -15,6 +15,7 @@
 #include "vsw_capture.h"
 #include "vsw_backlog.h"
 #include "vsw_base.h"
+#include "vsw_conn_info.h"
 #include "vsw_conn_table.h"
 #include "vsw_guest_conf.h"
 #include "vsw_hist.h"
@@ -22,6 +23,7 @@
 #include "vsw_rings.h"
 #include "vsw_route.h"
 #include "vsw_stats.h"
+#include "vsw_trace.h"
 #include "vsw_virtq.h"
 
 /*
@@ -42,7 +44,7 @@
 /* With more loans out than this, or more than this part of its ring, a guest's payload for
  * siblings is not held by them, but spilled at once: what slow siblings hold never keeps it from
  * talking to others. */
-#define LOANS_BEFORE_NO_HOLD(guest) ((guest)->conf->max_loans / 2)
+#define LOANS_BEFORE_NO_HOLD(guest) (vsw_guest_word(&(guest)->conf->max_loans) / 2)
 #define RING_FRACTION_HELD 2
 
 struct guest;
@@ -128,8 +130,6 @@ struct guest {
 	TAILQ_ENTRY(guest) entry; /* of poll->guests */
 	enum guest_state state;
 	struct vsw_counters counters;
-	struct vsw_hists hists;
-	uint32_t n_untimed; /* packets with payload until one is timed again */
 
 	/* Rings. */
 	struct vsw_mem mem;
@@ -162,6 +162,7 @@ struct guest {
 	uint16_t n_parts_out; /* WRITE and PEER_DATA messages */
 	uint32_t n_descs_out; /* of all loans */
 	uint16_t n_reads_out; /* READ messages */
+	uint32_t n_untimed;   /* packets with payload until one is timed again */
 	uint32_t recv_room;   /* payload that its last receive buffer had room for */
 
 	/* What siblings have not taken of all its flows; bounded by the spill budget. */
@@ -177,6 +178,9 @@ struct guest {
 	struct vsw_msg *draining;  /* the DRAIN */
 	struct vsw_msg *detaching; /* the DETACH */
 	bool drained;              /* no new connections */
+
+	struct vsw_hists hists;
+	struct vsw_tally tally;
 };
 
 /* The role. */
@@ -216,6 +220,8 @@ void guest_detach(struct guest *guest, struct vsw_msg *detach);
 /* What is under way, a stop, a drain or a detach, may be complete: find out. After a detach the
  * guest is gone. */
 void guest_progress(struct guest *guest);
+/* A connection that cannot begin. */
+void guest_turn_away(struct guest *guest, enum vsw_counter why, uint32_t port, uint32_t far_cid);
 /* Queue a RST; there is room (reset_room()). */
 void guest_queue_reset(struct guest *guest, const struct vsw_pkt *rst);
 /* Take back those that answer packets older than this REQUEST. */
@@ -237,6 +243,13 @@ static inline unsigned int
 guest_reset_room(const struct guest *guest)
 {
 	return RESETS_MAX - guest->n_resets;
+}
+
+/* As operators know it, see vsw_conn_info.h. */
+static inline uint64_t
+flow_id(const struct flow *flow)
+{
+	return vsw_conn_id(flow->guest->conf->id, flow->serial);
 }
 
 /* flow.c: a connection, its timers, its place in the schedule */

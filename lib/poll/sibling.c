@@ -201,7 +201,7 @@ why_not(const struct vsw_poll *poll, const struct guest *guest, const struct vsw
 
 	if (guest == NULL || guest_is_gone(guest))
 		return VSW_CTR_REFUSED_NOT_READY;
-	if (guest->n_flows >= guest->conf->max_conns)
+	if (guest->n_flows >= vsw_guest_word(&guest->conf->max_conns))
 		return VSW_CTR_REFUSED_LIMIT;
 	/* Its lcore may not have heard of new routes yet. */
 	if (vsw_routes_find(poll->routes, guest->conf, msg->peer->cid, &asker) != VSW_ROUTE_OK ||
@@ -241,7 +241,7 @@ sibling_on_connect(void *ctx, struct vsw_msg *msg)
 	msg->result = -ECONNREFUSED;
 	if (refused >= 0) {
 		if (guest != NULL)
-			vsw_count(&guest->counters, refused, 1);
+			guest_turn_away(guest, refused, msg->port, msg->peer->cid);
 	} else if (free_pair(guest, msg)) {
 		flow_from_sibling(guest, msg);
 	}
@@ -404,7 +404,7 @@ sibling_run_due(struct guest *guest)
 	if (!guest->stuck_is_due)
 		return;
 	guest->stuck_is_due = false;
-	if (guest->far_bytes + guest->stalled_len <= guest->conf->spill_budget)
+	if (guest->far_bytes + guest->stalled_len <= vsw_guest_word(&guest->conf->spill_budget))
 		return; /* the guest goes on: nobody is in its way */
 	for (flow = TAILQ_FIRST(&guest->flows); flow != NULL; flow = next) {
 		bool is_stuck = flow->far_taken < flow->far_bytes / STUCK_FRACTION ||
@@ -422,7 +422,7 @@ sibling_budget_is_used_up(struct guest *guest, uint32_t len)
 {
 	struct flow *flow;
 
-	if (guest->far_bytes + len <= guest->conf->spill_budget)
+	if (guest->far_bytes + len <= vsw_guest_word(&guest->conf->spill_budget))
 		return false;
 	guest->stalled_len = len;
 	if (!rte_timer_pending(&guest->stuck) && !guest->stuck_is_due) {
@@ -469,10 +469,14 @@ is_allowed(const struct vsw_poll *poll, const struct flow *flow)
 {
 	const struct vsw_guest_conf *to;
 
-	/* A guest that was replaced by another with its CID is gone, too. */
-	return vsw_routes_find(poll->routes, flow->guest->conf, flow->sibling->cid, &to) ==
-		       VSW_ROUTE_OK &&
-	       to == flow->sibling;
+	switch (vsw_routes_find(poll->routes, flow->guest->conf, flow->conn.far_cid, &to)) {
+	case VSW_ROUTE_HOST:
+		return flow->sibling == NULL;
+	case VSW_ROUTE_OK: /* a guest that was replaced by another with its CID is gone, too */
+		return flow->sibling == to;
+	default:
+		return false;
+	}
 }
 
 /* Connections that the routes do not allow end, and forget whom they were with: control frees
@@ -484,9 +488,10 @@ recheck(struct vsw_poll *poll, struct guest *guest)
 
 	for (flow = TAILQ_FIRST(&guest->flows); flow != NULL; flow = next) {
 		next = TAILQ_NEXT(flow, all_entry);
-		if (flow->sibling == NULL || is_allowed(poll, flow))
+		if (is_allowed(poll, flow))
 			continue;
-		flow->sibling = &nobody;
+		if (flow->sibling != NULL)
+			flow->sibling = &nobody;
 		if (flow->conn.state == VSW_CONN_CLOSED)
 			continue;
 		vsw_count(&guest->counters, VSW_CTR_RESET_ROUTES, 1);

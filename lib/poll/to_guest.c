@@ -76,6 +76,7 @@ note_connected(struct flow *flow)
 	vsw_hist_add(&flow->guest->hists.of[flow->sibling != NULL ? VSW_HIST_CONNECT_TO_SIBLING
 								  : VSW_HIST_CONNECT_FROM_GUEST],
 		     vsw_us_since(flow->born));
+	vsw_trace_conn_established(flow_id(flow));
 }
 
 /* Everything the guest must be told of one connection. False: no buffer for the rest. */

@@ -7,8 +7,10 @@
 
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "vsw_limits.h"
+#include "vsw_packet.h"
 
 #define N_SLOTS (2 * VSW_GUESTS_MAX)
 
@@ -17,6 +19,10 @@ _Static_assert((N_SLOTS & (N_SLOTS - 1)) == 0, "slots are found by a mask");
 struct vsw_routes {
 	const struct vsw_guest_conf *slot[N_SLOTS]; /* NULL: free */
 	uint64_t may[VSW_GUESTS_MAX][VSW_GUESTS_MAX / 64];
+	struct aliases { /* by guest id */
+		unsigned int n;
+		uint32_t cid[VSW_HOST_CIDS_MAX];
+	} host[VSW_GUESTS_MAX];
 };
 
 /* Fibonacci hashing: neither neighbouring CIDs, which is what people use, nor those at equal
@@ -54,10 +60,33 @@ share_a_group(const struct vsw_guest_conf *a, const struct vsw_guest_conf *b)
 	return false;
 }
 
-static bool
-may_talk(const struct vsw_guest_conf *a, const struct vsw_guest_conf *b)
+/* Copied, since the guest's own may change while the snapshot is in use. */
+static void
+note_aliases(struct aliases *host, const struct vsw_guest_conf *guest)
 {
-	return a == b ? a->hairpin : share_a_group(a, b);
+	host->n = guest->n_host_cids;
+	memcpy(host->cid, guest->host_cid, sizeof(host->cid));
+}
+
+static bool
+is_alias(const struct aliases *host, uint32_t cid)
+{
+	for (unsigned int i = 0; i < host->n; i++) {
+		if (host->cid[i] == cid)
+			return true;
+	}
+	return false;
+}
+
+/* What one takes for the host it cannot tell from a guest. */
+static bool
+may_talk(const struct vsw_routes *routes, const struct vsw_guest_conf *a,
+	 const struct vsw_guest_conf *b)
+{
+	if (a == b)
+		return a->hairpin;
+	return share_a_group(a, b) && !is_alias(&routes->host[a->id], b->cid) &&
+	       !is_alias(&routes->host[b->id], a->cid);
 }
 
 static void
@@ -81,8 +110,11 @@ vsw_routes_create(const struct vsw_guest_conf *const *guests, unsigned int n)
 		return NULL;
 	for (unsigned int i = 0; i < n; i++) {
 		insert(routes, guests[i]);
+		note_aliases(&routes->host[guests[i]->id], guests[i]);
+	}
+	for (unsigned int i = 0; i < n; i++) {
 		for (unsigned int j = 0; j < n; j++) {
-			if (may_talk(guests[i], guests[j]))
+			if (may_talk(routes, guests[i], guests[j]))
 				permit(routes, guests[i]->id, guests[j]->id);
 		}
 	}
@@ -101,6 +133,8 @@ vsw_routes_find(const struct vsw_routes *routes, const struct vsw_guest_conf *fr
 {
 	unsigned int i = slot_of(cid);
 
+	if (cid == VSW_CID_HOST || is_alias(&routes->host[from->id], cid))
+		return VSW_ROUTE_HOST;
 	while (routes->slot[i] != NULL && routes->slot[i]->cid != cid)
 		i = (i + 1) % N_SLOTS;
 	if (routes->slot[i] == NULL)

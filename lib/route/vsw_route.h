@@ -5,7 +5,8 @@
  *
  * Two guests may talk if they share a group; a guest may talk to itself (hairpin) unless its
  * configuration says otherwise. Both are computed once, when the snapshot is made, so that a
- * lookup is a hash of the CID and one bit.
+ * lookup is a hash of the CID and one bit. Beside 2, a guest may take a few CIDs for the host; a
+ * guest that has one of them and this guest do not talk, either way.
  *
  * Thread-safety: the control lcore makes a snapshot and hands it to each poll lcore by ROUTES
  * (vsw_msg.h). It never changes after that; any lcore that was handed it reads it without
@@ -31,7 +32,8 @@ struct vsw_routes *vsw_routes_create(const struct vsw_guest_conf *const *guests,
 void vsw_routes_destroy(struct vsw_routes *routes);
 
 enum vsw_route_verdict {
-	VSW_ROUTE_OK,
+	VSW_ROUTE_OK,        /**< a guest, and it may */
+	VSW_ROUTE_HOST,      /**< the host */
 	VSW_ROUTE_UNKNOWN,   /**< no guest has this CID */
 	VSW_ROUTE_FORBIDDEN, /**< one has, but not for this guest */
 };

@@ -62,6 +62,11 @@
 	X(LOANS_HELD, "loans_held", "chains kept because the spill budget was used up")            \
 	X(BACKLOG_STALLS, "backlog_stalls", "the budget for slow siblings was used up")            \
 	X(FLUSH_TIMEOUTS, "flush_timeouts", "closed streams whose host reader took nothing")       \
+	X(DATAGRAMS, "datagrams", "datagrams given to datagram sockets of the host")               \
+	X(DATAGRAMS_TOO_LARGE, "datagrams_too_large",                                              \
+	  "datagrams above 64 KiB; the guest is reset")                                            \
+	X(DATAGRAMS_LOST, "datagrams_lost",                                                        \
+	  "datagrams that their socket did not take; the guest is reset")                          \
 	/* hosts that did not manage a CONNECT line */                                             \
 	X(HANDSHAKE_BAD_LINE, "handshake_bad_line", "host lines that are not CONNECT <port>")      \
 	X(HANDSHAKE_TIMEOUT, "handshake_timeout", "host connections that never sent a line")       \

@@ -242,6 +242,7 @@ snapshot_queue(int vid, uint16_t q, uint64_t features, struct vsw_virtq_conf *co
 static int
 snapshot(struct device *dev)
 {
+	const uint32_t longest = vsw_guest_word(&dev->guest->queue_size);
 	struct vsw_rings *rings = &dev->rings;
 	uint64_t features;
 	int rc;
@@ -254,8 +255,7 @@ snapshot(struct device *dev)
 		if (!dev->ready[q])
 			continue;
 		rc = snapshot_queue(dev->vid, q, features, &rings->queue[q]);
-		if (rc == 0 && dev->guest->queue_size != 0 &&
-		    rings->queue[q].size > dev->guest->queue_size)
+		if (rc == 0 && longest != 0 && rings->queue[q].size > longest)
 			rc = -EMSGSIZE;
 	}
 	return rc;
@@ -292,7 +292,7 @@ start_if_ready(struct device *dev)
 		dev->state = DEVICE_RUNNING;
 	} else if (rc == -EMSGSIZE) {
 		VSW_LOG_LIMITED(ERR, "guest %u: a ring is longer than queue-size=%u",
-				dev->guest->cid, dev->guest->queue_size);
+				dev->guest->cid, vsw_guest_word(&dev->guest->queue_size));
 	} else {
 		VSW_LOG_LIMITED(ERR, "guest %u: cannot use the rings of its VMM: %s",
 				dev->guest->cid, strerror(-rc));
@@ -662,11 +662,13 @@ thread_main(void *arg)
 	/* The loop needs an lcore id of its own for timers and the message cache. */
 	ok = rte_thread_register() == 0;
 	start->error = ok ? 0 : rte_errno;
+	/* The library makes its thread and its epoll set with the first listener. */
+	if (ok)
+		hang_bell();
 	sem_post(&start->done);
 	if (ok) {
 		rte_timer_reset_sync(&lost_timer, rte_get_timer_hz() / 1000 * LOST_CHECK_MS,
 				     PERIODICAL, rte_lcore_id(), on_lost_timer, NULL);
-		hang_bell();
 		vsw_loop_run(vhost_loop);
 		take_down_bell();
 		rte_timer_stop_sync(&lost_timer);
@@ -715,12 +717,18 @@ vsw_vhost_create(void)
 }
 
 void
+vsw_vhost_stop(struct vsw_loop *own)
+{
+	vsw_loop_stop(vhost_loop);
+	while (pthread_tryjoin_np(thread, NULL) == EBUSY) {
+		if (vsw_loop_turn(own) == 0)
+			usleep(100);
+	}
+}
+
+void
 vsw_vhost_destroy(void)
 {
-	if (vhost_loop == NULL)
-		return;
-	vsw_loop_stop(vhost_loop);
-	pthread_join(thread, NULL);
 	vsw_loop_destroy(vhost_loop);
 	vhost_loop = NULL;
 }

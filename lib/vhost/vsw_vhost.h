@@ -23,7 +23,14 @@
  */
 struct vsw_loop *vsw_vhost_create(void);
 
-/** Stop the thread. Every guest must have been unlistened. */
+/**
+ * End the thread. What it is at, say an UNLISTEN, it finishes, for which it may need any poll
+ * lcore: the other loops must still run, and @p own, that of the calling lcore, is turned
+ * meanwhile.
+ */
+void vsw_vhost_stop(struct vsw_loop *own);
+
+/** Free the loop of the VHOST role, which was stopped. */
 void vsw_vhost_destroy(void);
 
 #endif /* VSW_VHOST_H */

@@ -137,6 +137,13 @@ class Daemon:
                  "the guest to run")
         return process
 
+    def join(self, path):
+        """@return a host's connection to a plain socket."""
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(WAIT)
+        sock.connect(path)
+        return sock
+
     def dial(self, cid, port=1000):
         """A host's connection to a guest's port. @return socket and the port that OK named."""
         def attempt():

@@ -4,6 +4,7 @@
 which nothing is changed."""
 
 import os
+import socket
 import re
 import stat
 import threading
@@ -66,7 +67,8 @@ class Guests(unittest.TestCase):
 
     def test_what_is_shown_can_be_added_again(self):
         self.d.add(7, name="web", socket_mode="0660", socket_owner=os.getuid(), queue_size=256,
-                   tx_buffer_size=65536, hairpin=False, groups="x+y")
+                   tx_buffer_size=65536, hairpin=False, groups="x+y", host_cids=[9, 3],
+                   forward=[{"listen": f"{self.d.folder}/web", "port": 80}])
         shown = self.d.ask("GET", "/guests/7").json
         again = {k: v for k, v in shown.items() if k not in ("status", "counters", "histograms")}
         self.assertEqual(204, self.d.ask("DELETE", "/guests/7").status)
@@ -99,6 +101,13 @@ class Guests(unittest.TestCase):
             (400, "groups: ", vm(7, groups=["a+b"]), None),
             (400, "groups: 16 is wrong, a guest has at most 16", vm(7, groups=[str(i) for i in range(17)]), None),
             (400, "hairpin: it is true or false", vm(7, hairpin="on"), None),
+            (400, "forward: it is a list of objects as in", vm(7, forward=[{"listen": "/x"}]), None),
+            (400, "forward: /x:4294967295 is wrong", vm(7, forward=["/x:4294967295"]), None),
+            (400, "forward: no socket can be made in the folder /nowhere", vm(7, forward=["/nowhere/x:1"]), None),
+            (400, "forward: ", vm(7, forward=[f"{vm(7)['uds_path']}_80:80"]), None),
+            (409, "forward: ", vm(7, forward=[f"{vm(3)['uds_path']}:80"]), None),
+            (400, "host_cids: 2 is wrong, it is CIDs from 3", vm(7, host_cids=[2]), None),
+            (400, "host_cids: 7 is the guest's own CID", vm(7, host_cids=[7]), None),
             (400, "limits: unknown field 'x'", vm(7, limits={"x": 1}), None),
             (400, "limits: connections: 0 is wrong", vm(7, limits={"connections": 0}), None),
             (400, "socket_mode: it is a string of octal", vm(7, socket_mode=660), None),
@@ -135,6 +144,41 @@ class Guests(unittest.TestCase):
         self.refused(409, "guest-cid: two guests have 4", "PATCH", "/guests/b", {"guest_cid": 4})
         self.refused(400, "unknown field", "PATCH", "/guests/b", {"nam": "c"})
         self.refused(404, "there is no guest c", "PATCH", "/guests/c", {"name": "d"})
+
+    def test_plain_sockets_follow_the_guest(self):
+        web, ssh = f"{self.d.folder}/web", f"{self.d.folder}/ssh"
+        guest = self.d.add(7, forward=[{"listen": web, "port": 1000}])
+        self.assertEqual([{"listen": web, "port": 1000}], guest["forward"])
+        running = self.d.serve(7)
+        with self.d.join(web) as sock:
+            sock.sendall(b"hello")
+            self.assertEqual(b"hello", sock.recv(5))
+            # another guest has it now, and this one another
+            answer = self.d.ask("PATCH", "/guests/7", {"forward": [{"listen": ssh, "port": 1000}]})
+            self.assertEqual((200, [{"listen": ssh, "port": 1000}]), (answer.status, answer.json["forward"]))
+            self.assertFalse(os.path.exists(web))
+            self.d.add(8, forward=[f"{web}:22"])
+            self.refused(409, "forward: ", "PATCH", "/guests/7", {"forward": [f"{web}:22"]})
+            sock.sendall(b"still here")
+            self.assertEqual(b"still here", sock.recv(10, socket.MSG_WAITALL))
+        with self.d.join(ssh) as sock:
+            sock.sendall(b"hello")
+            self.assertEqual(b"hello", sock.recv(5))
+        self.assertEqual([], self.d.ask("PATCH", "/guests/7", {"forward": None}).json["forward"])
+        self.assertFalse(os.path.exists(ssh))
+        self.d.ask("DELETE", "/guests/8")
+        self.assertFalse(os.path.exists(web))
+        end(running)
+
+    def test_a_plain_socket_in_use_changes_nothing(self):
+        self.d.add(7, name="web")
+        path = f"{self.d.folder}/theirs"
+        with socket.socket(socket.AF_UNIX) as theirs:
+            theirs.bind(path)
+            theirs.listen()
+            self.refused(400, "a live process has its socket there", "PATCH", "/guests/web",
+                         {"name": "x", "forward": [f"{path}:80"]})
+        self.assertEqual(200, self.d.ask("PATCH", "/guests/web", {"forward": [f"{path}:80"]}).status)
 
     def test_another_cid_is_another_guest(self):
         self.d.add(3)
@@ -187,6 +231,16 @@ class Guests(unittest.TestCase):
         for t in threads:
             t.join()
         self.assertEqual([], lost)
+
+
+class Start(unittest.TestCase):
+    @unittest.skipUnless(os.geteuid() == 0, "only root may become somebody else")
+    def test_without_guests_the_socket_is_the_users_too(self):
+        d = Daemon("--user=65534:65534")
+        os.chmod(d.folder, 0o777)
+        self.assertEqual(65534, os.stat(d.api).st_uid)
+        self.assertEqual([], d.guests())
+        d.close()
 
 
 class Firecracker(unittest.TestCase):

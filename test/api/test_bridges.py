@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Several bridges: which guest is where, that each bridge moves what is its own and nothing else, and that
-all are waited for at the end."""
+"""Several bridges: which guest is where, that each bridge moves what is its own and nothing else, and
+that all are waited for at the end."""
 
+import glob
+import subprocess
 import unittest
 
-from daemon import Daemon, end, wait_for
+from daemon import Daemon, WAIT, end, wait_for
 
 CONFIG = """
 eal: [--lcores, '(0-3)@(0,1)']
@@ -16,6 +18,7 @@ vms:
 """
 PAYLOAD = bytes(range(256)) * 4096
 PIECE = 16384
+QUIET = 0.3
 
 
 class Bridges(unittest.TestCase):
@@ -58,7 +61,9 @@ class Bridges(unittest.TestCase):
     def test_roles_of_lcores(self):
         self.assertEqual({0: ["control"], 1: ["poll"], 2: ["bridge"], 3: ["bridge"]},
                          {i: c["roles"] for i, c in self.lcores().items()})
-        self.assertIn('vsw_lcore_bridged_guests{lcore="3"} 1\n', self.d.ask("GET", "/metrics").text)
+        metrics = self.d.ask("GET", "/metrics").text.splitlines()
+        self.assertIn('vsw_lcore_bridged_guests{lcore="3"} 1',
+                      [line for line in metrics if "_bridged_" in line])
         top = self.d.vsw("top", "--count=1", "--delay=1").stdout
         self.assertRegex(top, r"(?m)^ *1 +poll +2 +0 ")
         self.assertRegex(top, r"(?m)^ *3 +bridge +0 +1 ")
@@ -115,12 +120,17 @@ class Bridges(unittest.TestCase):
                      "bytes that the host does not read")
         wanted = {cid: self.counter(cid, "from_guest_bytes") for cid in (3, 4)}
         self.d.process.terminate()
+        wait_for(lambda: not glob.glob(f"{self.d.folder}/*.vhost"), "the guests to leave")
         for cid, sock in socks.items():
+            # one bridge is done, the other is waited for
+            with self.assertRaises(subprocess.TimeoutExpired):
+                self.d.process.wait(QUIET)
             got = 0
             while data := sock.recv(1 << 20):
                 got += len(data)
             self.assertGreaterEqual(got, wanted[cid])
             sock.close()
+        self.assertEqual(0, self.d.process.wait(WAIT))  # a second signal would end it at once
         self.d.close()
         self.d = None
 

@@ -4,11 +4,13 @@
 exit statuses."""
 
 import json
+import re
+import socket
 import subprocess
 import threading
 import unittest
 
-from daemon import Daemon, VSW, WAIT, end
+from daemon import Daemon, VSW, VSW_GUEST, WAIT, end
 
 CONFIG = """\
 vms:
@@ -56,6 +58,18 @@ class Client(unittest.TestCase):
         subprocess.run([VSW, "guest", "add", "guest-cid=9", "socket=s", "uds-path=u"],
                        cwd=self.d.folder, env=self.d.env, check=True, stdout=subprocess.DEVNULL)
         self.assertEqual(f"{self.d.folder}/u", self.json("guest", "show", "9")["uds_path"])
+        subprocess.run([VSW, "guest", "change", "9", "forward=web:80+/tmp/../tmp/none.sock:0", "host-cids=5+3"],
+                       cwd=self.d.folder, env=self.d.env, check=True, stdout=subprocess.DEVNULL)
+        shown = self.json("guest", "show", "9")
+        self.assertEqual([{"listen": "/tmp/../tmp/none.sock", "port": 0},
+                          {"listen": f"{self.d.folder}/web", "port": 80}], shown["forward"])
+        self.assertEqual([3, 5], shown["host_cids"])
+        text = self.vsw("guest", "show", "9").stdout
+        self.assertIn(f" /tmp/../tmp/none.sock:0+{self.d.folder}/web:80\n", text)
+        self.assertRegex(text, r"host_cids +3\+5\n")
+        self.vsw("guest", "change", "9", "forward=", "host-cids=")
+        shown = self.json("guest", "show", "9")
+        self.assertEqual(([], []), (shown["forward"], shown["host_cids"]))
 
     def test_mistakes(self):
         for status, says, *args in (
@@ -64,7 +78,12 @@ class Client(unittest.TestCase):
                 (1, "it is one of guest list", "guest", "x"),
                 (1, "it takes GUEST", "guest", "show"),
                 (1, "it takes no arguments", "guest", "list", "x"),
-                (1, "unrecognized option", "guest", "list", "--port=1"),
+                (1, "vsw guest list: unrecognized option", "guest", "list", "--port=1"),
+                (1, "vsw connect: unrecognized option", "connect", "--foo", "3", "22"),
+                (1, "as in --wait=30", "connect", "--wait", "3", "3", "22"),
+                (1, "as in --wait=30", "connect", "--wait=x", "3", "22"),
+                (1, "the port is a number", "connect", "3", "+22"),
+                (3, "guest_cid: it is a number", "guest", "add", "guest-cid=07"),
                 (1, "-p: x is wrong, it is a number", "conn", "list", "-p", "x"),
                 (1, "it must be KEY=VALUE", "guest", "add", "guest-cid"),
                 (1, "-d: 0 is wrong, it is a number", "top", "-d", "0"),
@@ -74,6 +93,9 @@ class Client(unittest.TestCase):
                 (3, "unknown field 'cid'", "guest", "add", "cid=3"),
                 (3, "hairpin: it is true or false", "guest", "change", "web", "hairpin=maybe"),
                 (3, "guest-cid: two guests have 4", "guest", "change", "web", "guest-cid=4"),
+                (3, "forward: /x is wrong, it is PATH:PORT", "guest", "change", "web", "forward=/x"),
+                (3, "forward: /x:99999999999 is wrong", "guest", "change", "web", "forward=/x:99999999999"),
+                (3, "host_cids: 3 is the guest's own", "guest", "change", "web", "host-cids=3"),
                 (3, "there is no guest x", "guest", "show", "x"),
                 (3, "there is no", "guest", "show", "a/b"),
                 (3, "there is no guest x", "conn", "list", "--guest=x"),
@@ -120,6 +142,21 @@ class Client(unittest.TestCase):
         finally:
             end(guest)
 
+    def test_the_host_is_called_so_whatever_its_cid(self):
+        self.vsw("guest", "change", "web", "host-cids=99")
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.settimeout(WAIT)
+            listener.bind(f"{self.d.folder}/w.vsock_52")
+            listener.listen()
+            guest = subprocess.Popen([VSW_GUEST, "connect", f"--guest={self.d.folder}/vm3.vhost", "99:52"],
+                                     stdin=subprocess.PIPE)
+            with listener.accept()[0]:
+                conn, = self.json("conn", "list")["connections"]
+                self.assertEqual((99, True), (conn["far_cid"], conn["far_is_host"]))
+                self.assertIn(" -> host:52 ", re.sub(" +", " ", self.vsw("conn", "list").stdout))
+            guest.stdin.close()
+            guest.wait(WAIT)
+
     def test_all_pages_are_listed(self):
         guest = self.d.serve(4)
         socks = [self.d.dial(4)[0] for _ in range(1001)]
@@ -129,7 +166,8 @@ class Client(unittest.TestCase):
         end(guest)
 
     def test_what_config_show_prints_starts_the_same_vswd(self):
-        self.vsw("guest", "change", "web", "limit-spill-bytes=1000", "queue-size=256")
+        self.vsw("guest", "change", "web", "limit-spill-bytes=1000", "queue-size=256",
+                 f"forward={self.d.folder}/a:1+{self.d.folder}/b:2", "host-cids=7")
         shown = self.json("config", "show")
         text = self.vsw("config", "show").stdout
         with open(self.d.config, "w", encoding="utf-8") as f:

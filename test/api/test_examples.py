@@ -60,7 +60,7 @@ class Examples(unittest.TestCase):
         for command in commands:
             with self.subTest(command=command):
                 done = subprocess.run(
-                    ["bash", "-c", command.replace("/run/vsw", d.folder)], timeout=WAIT,
+                    ["bash", "-c", re.sub("/(run|etc)/vsw", d.folder, command)], timeout=WAIT,
                     env=dict(d.env, PATH=path), capture_output=True, text=True, check=False,
                     stdin=subprocess.DEVNULL)
                 self.assertEqual(0, done.returncode, done.stdout + done.stderr)
@@ -71,6 +71,9 @@ class Examples(unittest.TestCase):
 
     def test_api(self):
         self.run_all("guides/api.md")
+
+    def test_operations(self):
+        self.run_all("guides/operations.md")
 
 
 if __name__ == "__main__":

@@ -311,6 +311,37 @@ env_write_config(const struct env *e, const char *const *more)
 	fclose(file);
 }
 
+unsigned int
+env_count_in_log(struct env *e, const char *text)
+{
+	static char log[1 << 18];
+	unsigned int n = 0;
+
+	env_log(e, log, sizeof(log));
+	for (const char *p = log; (p = strstr(p, text)) != NULL; p += strlen(text))
+		n++;
+	return n;
+}
+
+bool
+env_reload(struct env *e, void (*step)(struct env *e, void *arg), void *arg)
+{
+	uint64_t deadline = vsw_guest_now_ms() + WAIT_MS;
+	unsigned int n_good = env_count_in_log(e, "vsw: reloaded");
+	unsigned int n_bad = env_count_in_log(e, "vsw: reload failed");
+
+	kill(env_pid(e), SIGHUP);
+	for (;;) {
+		step(e, arg);
+		if (env_count_in_log(e, "vsw: reloaded") > n_good)
+			return true;
+		if (env_count_in_log(e, "vsw: reload failed") > n_bad)
+			return false;
+		if (vsw_guest_now_ms() > deadline)
+			fail_env(e, "waited %d ms for a reload", WAIT_MS);
+	}
+}
+
 void
 env_log(const struct env *e, char *buf, size_t size)
 {
@@ -710,13 +741,19 @@ guest_wait_no_socks(struct env *e, unsigned int vm)
 /* ---- host applications ---- */
 
 int
-host_connect(struct env *e, unsigned int vm)
+host_connect_to(struct env *e, const char *path)
 {
-	int fd = try_connect(e->vms[vm].uds);
+	int fd = try_connect(path);
 
 	if (fd < 0)
-		fail_env(e, "connecting to %s: %s", e->vms[vm].uds, strerror(errno));
+		fail_env(e, "connecting to %s: %s", path, strerror(errno));
 	return env_own_fd(e, fd);
+}
+
+int
+host_connect(struct env *e, unsigned int vm)
+{
+	return host_connect_to(e, e->vms[vm].uds);
 }
 
 int

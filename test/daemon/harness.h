@@ -103,8 +103,15 @@ pid_t env_pid(const struct env *e);
 const char *env_config_path(const struct env *e);
 /** Write it: guest i is in it when more[i] is not NULL, with these lines, as "lcore: 1\n". */
 void env_write_config(const struct env *e, const char *const *more);
+/**
+ * Have the file that is there applied (SIGHUP), calling @p step until it was.
+ * @return false: vswd found a mistake in it.
+ */
+bool env_reload(struct env *e, void (*step)(struct env *e, void *arg), void *arg);
 /** The end of vswd's log. */
 void env_log(const struct env *e, char *buf, size_t size);
+/** How often it says @p text. */
+unsigned int env_count_in_log(struct env *e, const char *text);
 const char *env_vhost_path(const struct env *e, unsigned int vm);
 const char *env_uds_path(const struct env *e, unsigned int vm);
 unsigned int env_n_fds(const struct env *e);
@@ -134,8 +141,9 @@ void pump_until(struct env *e, bool (*cond)(void *arg), void *arg, const char *w
 
 /* ---- host applications ---- */
 
-/** Connect to guest @p vm's uds-path. */
+/** Connect to guest @p vm's uds-path, or to another socket. */
 int host_connect(struct env *e, unsigned int vm);
+int host_connect_to(struct env *e, const char *path);
 
 /** Listen on uds-path_port. */
 int host_listen(struct env *e, unsigned int vm, uint32_t port, int backlog);

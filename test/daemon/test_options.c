@@ -338,10 +338,12 @@ test_every_other_mistake_ends_with_1_and_makes_no_socket(void **state)
 		{{"-l", "0", "--vm", GOOD}, "-l"},
 		{{"--vm", GOOD, "-l", "0"}, "l"},
 		{{"--no-such-eal-option", "--", "--vm", GOOD}, "no-such-eal-option"},
-		{{"-l", "100000", "--", "--vm", GOOD}, "EAL"},
+		{{"--no-such-eal-option", "--", "--vm", GOOD}, "vswd: EAL cannot start"},
+		{{"-l", "100000", "--", "--vm", GOOD}, "vswd: EAL cannot start"},
 		/* vhost-device-vsock's other forms */
 		{{"--guest-cid=3", "--socket=$/a"}, "uds-path: it is missing"},
 		{{"--guest-cid=2", "--socket=$/a", "--uds-path=$/b"}, "--guest-cid: 2 is wrong"},
+		{{"--guest_cid", "2", "--socket", "$/a"}, "--guest-cid: 2 is wrong"},
 		{{"--socket=$/a", "--socket=$/c", "--uds-path=$/b"}, "--socket: it is given twice"},
 		{{"--socket=$/a", "--uds-path=$/b", "--forward-cid=1"},
 		 "--forward-cid: this vswd does not forward to AF_VSOCK"},
@@ -381,6 +383,9 @@ test_every_other_mistake_ends_with_1_and_makes_no_socket(void **state)
 		expect_exit(d, 1);
 		if (strstr(log_of(d), cases[i].says) == NULL)
 			fail_msg("case %zu does not speak of %s: %s", i, cases[i].says, log_of(d));
+		/* EAL has its say, but not its usage of a hundred lines. */
+		if (strlen(log_of(d)) > 1024)
+			fail_msg("case %zu is told at length: %s", i, log_of(d));
 		assert_int_equal(count_sockets(), 0);
 	}
 }
@@ -394,6 +399,7 @@ test_help_and_version(void **state)
 	} cases[] = {
 		{{"--help"}, {"Usage: vswd", "guest-cid", "--idle", "Examples:"}},
 		{{"-h"}, {"Usage: vswd", "uds-path", "EAL options", "tx-buffer-size"}},
+		{{"--help", "--"}, {"--file-prefix", "--no-huge"}},
 		{{"--", "--help"}, {"Usage: vswd", "socket=", "queue-size", "--vm"}},
 		{{"--vm", GOOD, "--help"}, {"Usage: vswd", "socket=", "queue-size", "--vm"}},
 		{{"--version"}, {"vswd "}},
@@ -995,6 +1001,45 @@ test_a_host_that_never_reads_is_given_up_and_a_second_signal_does_not_wait(void 
 	}
 }
 
+/* The second signal comes when hosts see their ends: then the guest's rings are about to be
+ * stopped, which takes its poll lcore. */
+static void
+test_a_second_signal_while_guests_leave(void **state)
+{
+	static const char *const layouts[][2] = {
+		{"--lcores=0@0", "--bridge-lcores=0"},
+		{"--lcores=(0-1)@0", "--bridge-lcores=0"},
+		{"--lcores=(0-2)@0", "--bridge-lcores=2"},
+	};
+
+	for (unsigned int i = 0; i < 12; i++) {
+		struct vsw_guest_sock *s;
+		struct pollfd pfd = {.events = POLLIN};
+		uint64_t deadline;
+		int host;
+
+		SPAWN(&daemons[0], layouts[i % 3][0], "--", layouts[i % 3][1], "--vm",
+		      "guest-cid=3,socket=$/a,uds-path=$/b");
+		expect_ready(&daemons[0]);
+		boot("$/a", 128);
+		s = connect_52("$/b", &host);
+		assert_non_null(s);
+		kill(daemons[0].pid, SIGTERM);
+		deadline = vsw_guest_now_ms() + WAIT_MS;
+		for (pfd.fd = host; poll(&pfd, 1, 0) == 0;) {
+			vsw_guest_poll(guest, 0);
+			if (vsw_guest_now_ms() >= deadline)
+				fail_msg("waited 10 s for the host's end");
+		}
+		kill(daemons[0].pid, SIGINT);
+		expect_exit(&daemons[0], 0);
+		assert_int_equal(count_sockets(), 0);
+		close(host);
+		vsw_guest_destroy(guest);
+		guest = NULL;
+	}
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -1021,6 +1066,7 @@ main(void)
 		TEST(test_a_guest_is_told_before_vswd_goes),
 		TEST(test_a_slow_host_gets_everything_while_vswd_goes),
 		TEST(test_a_host_that_never_reads_is_given_up_and_a_second_signal_does_not_wait),
+		TEST(test_a_second_signal_while_guests_leave),
 	};
 	const char *only_case = getenv("VSW_TEST_CASE");
 	char filter[256];

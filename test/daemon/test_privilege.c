@@ -355,13 +355,14 @@ test_the_sockets_are_the_users_unless_they_are_somebodys(void **state)
 		return;
 	SPAWN("--user", "nobody:65534", "--vm", VM ",socket-mode=660", "--vm",
 	      "guest-cid=4,socket=$/theirs/c,uds-path=$/theirs/d,socket-mode=600,socket-owner=1,"
-	      "socket-group=2",
+	      "socket-group=2,forward=$/theirs/g:80",
 	      "--vm", "guest-cid=5,socket=$/theirs/e,uds-path=$/theirs/f,socket-group=2");
 	expect_ready();
 	expect_owner("$/theirs/a", NOBODY, NOBODY, 0660);
 	expect_owner("$/theirs/b", NOBODY, NOBODY, 0660);
 	expect_owner("$/theirs/c", 1, 2, 0600);
 	expect_owner("$/theirs/d", 1, 2, 0600);
+	expect_owner("$/theirs/g", 1, 2, 0600);
 	expect_owner("$/theirs/e", NOBODY, 2, 0777 & ~022);
 	expect_owner("$/theirs/f", NOBODY, 2, 0777 & ~022);
 	boot("$/theirs/a");
@@ -370,6 +371,7 @@ test_the_sockets_are_the_users_unless_they_are_somebodys(void **state)
 	end();
 	assert_false(exists("$/theirs/a"));
 	assert_false(exists("$/theirs/f"));
+	assert_false(exists("$/theirs/g"));
 }
 
 static void
@@ -410,6 +412,20 @@ test_a_reload_adds_guests_as_the_user(void **state)
 	end();
 }
 
+static unsigned int
+count_eal_folders(void)
+{
+	DIR *eal = opendir(expand("$/dpdk"));
+	const struct dirent *ent;
+	unsigned int n = 0;
+
+	assert_non_null(eal);
+	while ((ent = readdir(eal)) != NULL)
+		n += ent->d_name[0] != '.';
+	closedir(eal);
+	return n;
+}
+
 static void
 test_a_folder_that_the_user_cannot_write_in_is_named(void **state)
 {
@@ -427,18 +443,23 @@ test_a_folder_that_the_user_cannot_write_in_is_named(void **state)
 	SPAWN("--user", "nobody", "--vm", "guest-cid=3,socket=$/a,uds-path=$/theirs/b");
 	expect_ready();
 	boot("$/a");
-	{
-		DIR *eal = opendir(expand("$/dpdk"));
-		struct dirent *ent;
-		unsigned int n = 0;
-
-		assert_non_null(eal);
-		while ((ent = readdir(eal)) != NULL)
-			n += ent->d_name[0] != '.';
-		closedir(eal);
-		assert_int_equal(n, 1);
-	}
+	assert_int_equal(count_eal_folders(), 1);
 	end();
+}
+
+static void
+test_what_a_killed_vswd_has_left_goes_with_the_next_start(void **state)
+{
+	SPAWN("--vm", VM);
+	expect_ready();
+	kill(vswd.pid, SIGKILL);
+	daemon_wait(&vswd, WAIT_MS);
+	assert_int_equal(count_eal_folders(), 1);
+	SPAWN("--vm", VM);
+	expect_ready();
+	assert_int_equal(count_eal_folders(), 1);
+	end();
+	assert_int_equal(count_eal_folders(), 0);
 }
 
 /* A start that fails does so as root, with nothing left. */
@@ -491,6 +512,7 @@ main(void)
 		TEST(test_the_sockets_are_the_users_unless_they_are_somebodys),
 		TEST(test_a_reload_adds_guests_as_the_user),
 		TEST(test_a_folder_that_the_user_cannot_write_in_is_named),
+		TEST(test_what_a_killed_vswd_has_left_goes_with_the_next_start),
 		TEST(test_a_start_that_fails_leaves_no_sockets),
 		TEST(test_the_filter_is_on_unless_it_is_turned_off),
 	};

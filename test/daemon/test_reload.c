@@ -27,7 +27,7 @@
 /* Two hundred in one variant; the others see what is different there. */
 #define N_CYCLES(e) (strcmp(env_variant(e)->name, "uml, 2 lcores") == 0 ? 200u : 30u)
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define CHECKS_MEMORY 0 /* it is not given back at once; the end of vswd looks for leaks */
 #else
 #define CHECKS_MEMORY 1
@@ -98,36 +98,17 @@ background_end(struct env *e, struct background *b)
  * Reloads.
  */
 
-static unsigned int
-count_in_log(struct env *e, const char *text)
+/* While everything goes on. @return it was applied. */
+static void
+step(struct env *e, void *background)
 {
-	static char log[1 << 18];
-	unsigned int n = 0;
-
-	env_log(e, log, sizeof(log));
-	for (const char *p = log; (p = strstr(p, text)) != NULL; p += strlen(text))
-		n++;
-	return n;
+	background_step(e, background);
 }
 
-/* Have the file that is there applied, while everything goes on. @return it was. */
 static bool
 apply(struct env *e, struct background *b)
 {
-	uint64_t deadline = vsw_guest_now_ms() + WAIT_MS;
-	unsigned int n_good = count_in_log(e, "vsw: reloaded");
-	unsigned int n_bad = count_in_log(e, "vsw: reload failed");
-
-	kill(env_pid(e), SIGHUP);
-	for (;;) {
-		background_step(e, b);
-		if (count_in_log(e, "vsw: reloaded") > n_good)
-			return true;
-		if (count_in_log(e, "vsw: reload failed") > n_bad)
-			return false;
-		if (vsw_guest_now_ms() > deadline)
-			fail_env(e, "waited %d ms for a reload", WAIT_MS);
-	}
+	return env_reload(e, step, b);
 }
 
 static void
@@ -552,7 +533,7 @@ test_a_bad_file_changes_nothing(struct env *e)
 		write_text(e, bad[i].text, env_uds_path(e, 3));
 		if (apply(e, &b))
 			fail_env(e, "a bad file was taken: %s", bad[i].text);
-		if (count_in_log(e, bad[i].says) == 0)
+		if (env_count_in_log(e, bad[i].says) == 0)
 			fail_env(e, "the log has no '%s'", bad[i].says);
 		pair_check(e, &p);
 		check(e, has_sockets(e, 0) && has_sockets(e, 1));
@@ -560,7 +541,7 @@ test_a_bad_file_changes_nothing(struct env *e)
 	}
 	unlink(env_config_path(e));
 	check(e, !apply(e, &b));
-	check(e, count_in_log(e, "it cannot be read") > 0);
+	check(e, env_count_in_log(e, "it cannot be read") > 0);
 	pair_check(e, &p);
 	reload(e, &b, base);
 	pair_check(e, &p);

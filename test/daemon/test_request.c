@@ -86,15 +86,17 @@ test_a_file_that_is_no_socket_is_rst_at_once(struct env *e)
 	check(e, rmdir(path) == 0);
 }
 
+/* One of datagrams is another matter: test_datagram.c. */
 static void
-test_datagram_socket_is_rst_at_once(struct env *e)
+test_seqpacket_socket_is_rst_at_once(struct env *e)
 {
 	struct vsw_guest *g = guest_up(e, 0, NULL);
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int fd = env_own_fd(e, socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+	int fd = env_own_fd(e, socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
 
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s_84", env_uds_path(e, 0));
 	check(e, bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) == 0);
+	check(e, listen(fd, 8) == 0);
 	expect_refused_at_once(e, g, VSW_CID_HOST, 84);
 	unlink(addr.sun_path);
 }
@@ -234,7 +236,7 @@ main(void)
 		CASE(test_no_socket_is_rst_at_once),
 		CASE(test_socket_without_listener_is_rst_at_once),
 		CASE(test_a_file_that_is_no_socket_is_rst_at_once),
-		CASE(test_datagram_socket_is_rst_at_once),
+		CASE(test_seqpacket_socket_is_rst_at_once),
 		CASE(test_full_backlog_is_rst_at_once_and_stops_nothing),
 		CASE(test_no_right_is_rst_at_once),
 		CASE(test_unknown_cids_are_rst_at_once),

@@ -326,7 +326,8 @@ begin(struct model *m, struct input *in)
 		vsw_conn_init_to_guest(&m->conn, GUEST_CID, GUEST_PORT, request.dst_cid, FAR_PORT,
 				       m->is_sibling ? 0 : buf_alloc);
 	} else {
-		vsw_conn_init_from_guest(&m->conn, &request, m->is_sibling ? 0 : buf_alloc);
+		vsw_conn_init_from_guest(&m->conn, &request, m->is_sibling,
+					 m->is_sibling ? 0 : buf_alloc);
 		m->guest_window = guest_window;
 	}
 	m->limit = m->is_sibling ? 0 : buf_alloc;

@@ -339,6 +339,8 @@ notice(struct stream *s, uint8_t what)
 		msg->flags |= VSW_MSG_F_HANGUP;
 		s->has_hung_up = true;
 	}
+	if (what & 16)
+		msg->flags |= VSW_MSG_F_LOST;
 	vsw_msg_send(fuzz.loop, msg);
 }
 
@@ -618,9 +620,10 @@ check_packet(struct vm *vm, uint16_t head, uint32_t len)
 	CHECK(pkt.len == len - VSW_PKT_HDR_LEN);
 	CHECK(pkt.op == VSW_OP_RW ? pkt.len > 0 : pkt.len == 0);
 	CHECK(pkt.type == VSW_TYPE_STREAM || pkt.op == VSW_OP_RST);
-	/* any CID can be answered for by RST; else only who is there speaks */
+	/* any CID can be answered for by RST; else only who is there speaks, the host with the CID
+	 * that was called */
 	CHECK(pkt.op == VSW_OP_RST || pkt.src_cid == VSW_CID_HOST || pkt.src_cid == 3 ||
-	      pkt.src_cid == 4);
+	      pkt.src_cid == 4 || (pkt.src_cid == 5 && vm->conf.cid == 3));
 }
 
 static void
@@ -756,6 +759,8 @@ set_up(void)
 			.spill_budget = 20000,
 			.n_groups = 1,
 			.hairpin = true,
+			.n_host_cids = i == 0, /* 5 is the host to guest 3 */
+			.host_cid = {5},
 			.poll_loop = fuzz.loop,
 			.bridge_loop = fuzz.loop,
 		};

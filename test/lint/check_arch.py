@@ -12,7 +12,7 @@ LAWS = [
     ("librte_vhost", r"#include <rte_vhost", {"vhost"}),
     ("socket calls", r"\b(socket|accept4?|connect|recv|recvmsg|sendmsg|send|listen)\(",
      {"api", "base", "bridge", "control", "guest", "vhost"}),
-    ("DPDK", r"#include <rte_", {"api", "base", "fabric", "vhost", "bridge", "poll", "control"}),
+    ("DPDK", r"#include <rte_", {"api", "base", "bridge", "control", "fabric", "poll", "trace", "vhost"}),
     ("volatile", r"\bvolatile\b", set()),
     ("rx/tx, which read differently from each side", r"\b(rx|tx)_\w+|\b\w+_(rx|tx)\b", set()),
 ]

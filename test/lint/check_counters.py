@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""doc/guides/counters.md says what the tables of counters and of histograms say. With --write it is
-written anew.
+"""doc/guides/counters.md says what the tables of counters and of histograms say, and
+doc/guides/trace.md names every trace point. With --write the former is written anew.
 
 usage: check_counters.py [--write]
 """
@@ -72,6 +72,15 @@ def page():
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
+def untold_traces():
+    """Trace points that trace.c has and the guide has not, or the other way round."""
+    code = re.findall(r"RTE_TRACE_POINT_REGISTER\(\w+, (vsw[\w.]+)\)",
+                      (ROOT / "lib/trace/trace.c").read_text())
+    guide = re.findall(r"^\| `(vsw\.[\w.]+)`", (ROOT / "doc/guides/trace.md").read_text(),
+                       re.MULTILINE)
+    return sorted(set(code) ^ set(guide))
+
+
 def main():
     wanted = page()
     if sys.argv[1:] == ["--write"]:
@@ -79,6 +88,9 @@ def main():
         return 0
     if PAGE.read_text() != wanted:
         print(f"{PAGE} is not what the table says; run {sys.argv[0]} --write")
+        return 1
+    if untold_traces():
+        print(f"not in both lib/trace/trace.c and doc/guides/trace.md: {untold_traces()}")
         return 1
     print(f"{wanted.count(chr(10) + '| `')} counters and histograms are told right")
     return 0

@@ -40,5 +40,11 @@
 #define RTE_LCORE_FOREACH(i) for (i = 0; i < 128; i++)
 #define RTE_LCORE_FOREACH_WORKER(i) for (i = 1; i < 128; i++)
 #define RTE_LOG_REGISTER(type, name, level) int type
+#define RTE_TRACE_POINT_ARGS
+#define RTE_TRACE_POINT(point, args, ...)                                                          \
+	static inline void point args                                                              \
+	{                                                                                          \
+	}
+#define RTE_TRACE_POINT_REGISTER(point, name)
 
 #endif /* CPPCHECK_H */

@@ -141,7 +141,7 @@ opening(unsigned int kind)
 	};
 	struct vsw_conn conn;
 
-	vsw_conn_init_from_guest(&conn, &request, kind == HOST ? WINDOW : 0);
+	vsw_conn_init_from_guest(&conn, &request, kind == SIBLING, kind == HOST ? WINDOW : 0);
 	return conn;
 }
 

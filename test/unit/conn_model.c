@@ -726,7 +726,8 @@ begin_from_guest(struct end *e, uint32_t window)
 	guest_connect(&e->guest);
 	wire_get(&e->from_guest, &request);
 	e->last = request.pkt;
-	vsw_conn_init_from_guest(&e->conn, &request.pkt, e->out == NULL ? window : 0);
+	vsw_conn_init_from_guest(&e->conn, &request.pkt, e->out != NULL,
+				 e->out == NULL ? window : 0);
 	age(e);
 	if (e->out != NULL)
 		send_message(e, ML_TELL, 0); /* its REQUEST */

@@ -44,6 +44,8 @@ setup(void **state)
 
 static const char all[] =
 	"{\"name\": \"web\", \"guest_cid\": 4294967294, \"socket\": \"/s\", \"uds_path\": \"/u\","
+	" \"forward\": [{\"listen\": \"/a+b:c\", \"port\": 80}, {\"listen\": \"/d\", \"port\": 0}],"
+	" \"host_cids\": [3, 4],"
 	" \"tx_buffer_size\": 4096, \"queue_size\": 256, \"groups\": [\"a\", \"b\"],"
 	" \"hairpin\": false, \"lcore\": 2, \"client\": true, \"socket_mode\": \"0640\","
 	" \"socket_owner\": 1, \"socket_group\": 2,"
@@ -78,7 +80,7 @@ test_no_key_is_missing(void **state)
 		const char *key = vsw_guest_spec_key_at(i);
 		const json_t *at = json;
 
-		if (strncmp(key, "forward-", 8) == 0)
+		if (strncmp(key, "forward-", 8) == 0) /* those that are refused */
 			continue;
 		if (strncmp(key, "limit-", 6) == 0) {
 			at = json_object_get(json, "limits");
@@ -126,6 +128,21 @@ test_mistakes_name_the_key_and_change_nothing(void **state)
 		{"{\"groups\": {}}", "groups: it is a list of strings"},
 		{"{\"groups\": [\"a\", 1]}", "groups: it is a list of strings"},
 		{"{\"groups\": [\"\"]}", "groups: "},
+		{"{\"forward\": 80}", "forward: it is a list, as in [{"},
+		{"{\"forward\": [80]}", "forward: it is a list of objects"},
+		{"{\"forward\": [{\"listen\": \"/x\"}]}", "forward: it is a list of objects as in"},
+		{"{\"forward\": [{\"listen\": \"/x\", \"port\": \"80\"}]}",
+		 "forward: it is a list of"},
+		{"{\"forward\": [{\"listen\": \"/x\", \"port\": 80, \"x\": 1}]}",
+		 "forward: it is a"},
+		{"{\"forward\": [{\"listen\": \"/x\", \"port\": -1}]}",
+		 "forward: /x:-1 is wrong, it is"},
+		{"{\"forward\": [\"/x:80\", \"/x:81\"]}",
+		 "forward: /x:81 is wrong, this path is there"},
+		{"{\"forward\": \"/x\"}", "forward: /x is wrong, it is PATH:PORT"},
+		{"{\"host_cids\": [2]}", "host_cids: 2 is wrong, it is CIDs from 3"},
+		{"{\"host_cids\": [true]}", "host_cids: it is a list of numbers"},
+		{"{\"host_cids\": [[3]]}", "host_cids: it is a list of numbers"},
 		{"{\"limits\": 1}", "limits: it is an object"},
 		{"{\"limits\": {\"x\": 1}}", "limits: unknown field 'x'; known are connections"},
 		{"{\"limits\": {\"loans\": \"1\"}}", "limits: loans: it is a number"},

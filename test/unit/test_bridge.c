@@ -19,6 +19,7 @@
 
 #include "msg_pool.h"
 #include "vsw_bridge.h"
+#include "vsw_limits.h"
 #include "vsw_stats.h"
 #include "vsw_guest_conf.h"
 
@@ -87,7 +88,7 @@ open_account(void)
 	vsw_msg_send(t.bridge_loop, msg);
 	vsw_loop_turn(t.bridge_loop);
 	vsw_loop_turn(t.poll_loop);
-	t.counters = t.told[t.n_taken]->counters;
+	t.counters = t.told[t.n_taken]->tally->counters;
 	vsw_msg_free(t.told[t.n_taken++]);
 }
 
@@ -540,6 +541,45 @@ test_a_host_that_is_gone_at_ok_has_still_sent_its_data(void **state)
 	assert_int_equal(read_stream(stream, buf, sizeof(buf), &got), VSW_MSG_F_EOF);
 	tell(VSW_MSG_CLOSE, stream, 0);
 	vsw_msg_free(expect(VSW_MSG_CLOSED));
+}
+
+/* A reader that takes as much as there is, and throws away what is behind OK, loses nothing. */
+static void
+test_payload_waits_until_ok_was_read(void **state)
+{
+	int host;
+	void *stream = adopt(SOCK_STREAM, &host);
+	char buf[64];
+
+	tell(VSW_MSG_ACCEPT, stream, 0);
+	lend(stream, 0, 1000, 1);
+	tell(VSW_MSG_SHUTDOWN, stream, VSW_MSG_F_SHUT_SEND);
+	turns(20);
+	assert_int_equal(recv(host, buf, 3, 0), 3);
+	assert_int_equal(recv(host, buf, sizeof(buf), MSG_PEEK), 5);
+	turns(20);
+	assert_int_equal(recv(host, buf, sizeof(buf), 0), 5);
+	assert_memory_equal(buf, "1025\n", 5);
+	host_reads(host, 0, 1000);
+	host_reads_eof(host);
+	WAIT_UNTIL(t.n_wrote == 1, turn(), "the loan");
+	take_notices();
+	close_stream(stream, host);
+}
+
+/* It cannot read OK any more, and does not hold up what would be behind it. */
+static void
+test_who_will_not_read_ok_is_missed(void **state)
+{
+	int host;
+	void *stream = adopt(SOCK_STREAM, &host);
+
+	tell(VSW_MSG_ACCEPT, stream, 0);
+	lend(stream, 0, 1000, 1);
+	turns(20);
+	shutdown(host, SHUT_RD);
+	expect_notice(VSW_MSG_F_HANGUP);
+	close_stream(stream, host);
 }
 
 /*
@@ -1175,6 +1215,159 @@ test_a_bridge_that_goes_leaves_nothing(void **state)
 		close(host[i]);
 }
 
+/*
+ * Datagram sockets.
+ */
+
+/* @return the stream to a datagram socket at port 54; host: that. */
+static void *
+open_datagram(int *host)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	void *stream;
+
+	*host = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/vm_54", t.dir);
+	unlink(addr.sun_path);
+	assert_int_equal(bind(*host, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(connect_result(54, &stream), 0);
+	return stream;
+}
+
+/* @return how many datagrams of one byte the socket at port 54 has taken. */
+static int
+fill_datagrams(void)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int n = 0, fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/vm_54", t.dir);
+	while (sendto(fd, "x", 1, 0, (struct sockaddr *)&addr, sizeof(addr)) == 1)
+		n++;
+	assert_int_equal(errno, EAGAIN);
+	close(fd);
+	return n;
+}
+
+static void
+close_datagram(void *stream, int host, uint8_t flags)
+{
+	tell(VSW_MSG_CLOSE, stream, flags);
+	vsw_msg_free(expect(VSW_MSG_CLOSED));
+	close(host);
+	unlink_port(54);
+}
+
+static void
+test_a_datagram_goes_when_the_guest_has_sent_it_all(void **state)
+{
+	static uint8_t buf[VSW_DATAGRAM_MAX];
+	uint32_t got;
+	int host;
+	void *stream = open_datagram(&host);
+
+	/* taken at once, whether it goes or not: the guest's window is not the limit */
+	for (unsigned int i = 0; i < 16; i++) {
+		lend(stream, i * 4096, 4096, 3);
+		WAIT_UNTIL(t.n_left == (i + 1) * 4096, turn(), "a loan to come back");
+	}
+	expect_nothing();
+	assert_int_equal(recv(host, buf, sizeof(buf), 0), -1);
+	tell(VSW_MSG_SHUTDOWN, stream, VSW_MSG_F_SHUT_SEND);
+	expect_notice(VSW_MSG_F_READABLE | VSW_MSG_F_HANGUP);
+	assert_int_equal(recv(host, buf, sizeof(buf), MSG_TRUNC), 16 * 4096);
+	check_bytes(buf, sizeof(buf), 0);
+	assert_int_equal(read_stream(stream, buf, 300, &got), VSW_MSG_F_EOF);
+	assert_int_equal(got, 0);
+	assert_int_equal(counter(VSW_CTR_DATAGRAMS), 1);
+	assert_int_equal(counter(VSW_CTR_SPILLED_BYTES), 0);
+	close_datagram(stream, host, VSW_MSG_F_SHUT_SEND);
+	turns(4);
+	assert_int_equal(counter(VSW_CTR_DATAGRAMS), 1);
+}
+
+static void
+test_a_datagram_that_cannot_be_is_lost_once(void **state)
+{
+	uint8_t byte;
+	int host;
+	void *stream = open_datagram(&host);
+
+	/* too large */
+	lend(stream, 0, VSW_DATAGRAM_MAX, 20);
+	lend(stream, 0, 1, 1);
+	lend(stream, 0, 1, 1);
+	expect_notice(VSW_MSG_F_LOST);
+	lend(stream, 0, 1, 1);
+	tell(VSW_MSG_SHUTDOWN, stream, VSW_MSG_F_SHUT_SEND);
+	expect_nothing();
+	assert_int_equal(t.n_wrote, 4);
+	assert_int_equal(recv(host, &byte, 1, 0), -1);
+	assert_int_equal(counter(VSW_CTR_DATAGRAMS_TOO_LARGE), 1);
+	assert_int_equal(counter(VSW_CTR_DATAGRAMS_LOST), 0);
+	close_datagram(stream, host, VSW_MSG_F_SHUT_SEND);
+
+	/* no room to collect it */
+	t.guest.spill_budget = 1000;
+	stream = open_datagram(&host);
+	lend(stream, 0, 1000, 1);
+	expect_nothing();
+	lend(stream, 0, 1, 1);
+	expect_notice(VSW_MSG_F_LOST);
+	assert_int_equal(counter(VSW_CTR_DATAGRAMS_LOST), 1);
+	close_datagram(stream, host, 0);
+	turns(4);
+
+	/* what was lost holds no room; and what the guest breaks off is none */
+	stream = open_datagram(&host);
+	lend(stream, 0, 1000, 1);
+	tell(VSW_MSG_CLOSE, stream, 0);
+	vsw_msg_free(expect(VSW_MSG_CLOSED));
+	turns(4);
+	assert_int_equal(recv(host, &byte, 1, 0), -1);
+	close(host);
+	stream = open_datagram(&host);
+	lend(stream, 0, 1000, 1);
+	tell(VSW_MSG_CLOSE, stream, VSW_MSG_F_SHUT_SEND);
+	vsw_msg_free(expect(VSW_MSG_CLOSED));
+	turns(4);
+	assert_int_equal(recv(host, &byte, 1, MSG_TRUNC), 1000);
+	close(host);
+	unlink_port(54);
+	assert_int_equal(counter(VSW_CTR_DATAGRAMS), 1);
+	assert_int_equal(counter(VSW_CTR_DATAGRAMS_LOST), 1);
+}
+
+static void
+test_a_full_datagram_socket_is_waited_for_with_a_bound(void **state)
+{
+	uint8_t byte;
+	int host, n;
+	void *stream = open_datagram(&host);
+	uint64_t start;
+
+	n = fill_datagrams();
+	lend(stream, 0, 100, 1);
+	tell(VSW_MSG_SHUTDOWN, stream, VSW_MSG_F_SHUT_SEND);
+	expect_nothing();
+	while (n-- > 0)
+		assert_int_equal(recv(host, &byte, 1, MSG_TRUNC), 1);
+	expect_notice(VSW_MSG_F_READABLE | VSW_MSG_F_HANGUP);
+	assert_int_equal(recv(host, &byte, 1, MSG_TRUNC), 100);
+	close_datagram(stream, host, VSW_MSG_F_SHUT_SEND);
+
+	stream = open_datagram(&host);
+	fill_datagrams();
+	start = now_ms();
+	lend(stream, 0, 100, 1);
+	tell(VSW_MSG_SHUTDOWN, stream, VSW_MSG_F_SHUT_SEND);
+	expect_notice(VSW_MSG_F_LOST);
+	assert_true(now_ms() - start >= FLUSH_TIMEOUT_MS - 10);
+	assert_int_equal(counter(VSW_CTR_DATAGRAMS_LOST), 1);
+	close_datagram(stream, host, VSW_MSG_F_SHUT_SEND);
+	expect_nothing();
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -1186,6 +1379,8 @@ main(void)
 		TEST(test_nothing_is_said_before_accept_and_all_of_it_after),
 		TEST(test_a_refused_host_reads_an_end_and_no_byte),
 		TEST(test_a_host_that_is_gone_at_ok_has_still_sent_its_data),
+		TEST(test_payload_waits_until_ok_was_read),
+		TEST(test_who_will_not_read_ok_is_missed),
 		TEST(test_loans_of_a_burst_are_one_write),
 		TEST(test_more_pieces_than_one_call_takes_are_two_writes),
 		TEST(test_what_the_socket_does_not_take_is_spilled_at_once),
@@ -1207,6 +1402,9 @@ main(void)
 		TEST(test_flush_is_answered_when_all_is_written),
 		TEST(test_flush_is_answered_when_its_time_is_over),
 		TEST(test_a_notice_waits_for_a_free_message),
+		TEST(test_a_datagram_goes_when_the_guest_has_sent_it_all),
+		TEST(test_a_datagram_that_cannot_be_is_lost_once),
+		TEST(test_a_full_datagram_socket_is_waited_for_with_a_bound),
 		TEST(test_a_bridge_that_goes_leaves_nothing),
 	};
 	int rc;

@@ -128,6 +128,11 @@ test_vm_tells_each_mistake(void **state)
 		{"guest-cid=1,socket=/a,uds-path=/b", "guest-cid: 1 is wrong"},
 		{"guest-cid=2,socket=/a,uds-path=/b", "guest-cid: 2 is wrong"},
 		{"guest-cid=4294967295,socket=/a,uds-path=/b", "guest-cid: 4294967295 is wrong"},
+		{"guest-cid=+3,socket=/a,uds-path=/b", "guest-cid: +3 is wrong"},
+		{"guest-cid=00003,socket=/a,uds-path=/b", "guest-cid: 00003 is wrong"},
+		{"guest-cid= 3,socket=/a,uds-path=/b", "guest-cid:  3 is wrong"},
+		{"guest-cid=18446744073709551619,socket=/a,uds-path=/b", /* 2^64 + 3 */
+		 "guest-cid: 18446744073709551619 is wrong"},
 		{"guest-cid=4294967299,socket=/a,uds-path=/b", "guest-cid: 4294967299 is wrong"},
 		{"guest-cid=-3,socket=/a,uds-path=/b", "guest-cid: -3 is wrong"},
 		{"guest-cid=x,socket=/a,uds-path=/b", "guest-cid: x is wrong"},
@@ -314,29 +319,33 @@ test_file_has_every_key(void **state)
 	const struct vsw_guest_spec *spec = &conf.guest[0].spec;
 	char list[32];
 
-	expect_read("# a comment\n"
-		    "eal: [-l, 1-3, \"--file-prefix=a b\"]\n"
-		    "bridge_lcores: 4,2-3\n"
-		    "idle: poll\n"
-		    "max_guests: 100\n"
-		    "vms:\n"
-		    "  - guest_cid: 7\n"
-		    "    name: web-1\n"
-		    "    socket: /run/a\n"
-		    "    uds_path: '/run/b c'\n"
-		    "    tx_buffer_size: 32768\n"
-		    "    queue_size: 1024\n"
-		    "    groups: red+blue+red\n"
-		    "    hairpin: off\n"
-		    "    lcore: 2\n"
-		    "    client: on\n"
-		    "    socket_mode: 0660\n"
-		    "    socket_owner: root\n"
-		    "    socket_group: 12345\n"
-		    "    limits:\n"
-		    "      connections: 10\n"
-		    "      spill_bytes: 0\n"
-		    "  - {guest-cid: 8, socket: /run/c, uds-path: /run/d, groups: [x, a, x]}\n");
+	expect_read(
+		"# a comment\n"
+		"eal: [-l, 1-3, \"--file-prefix=a b\"]\n"
+		"bridge_lcores: 4,2-3\n"
+		"idle: poll\n"
+		"max_guests: 100\n"
+		"vms:\n"
+		"  - guest_cid: 7\n"
+		"    name: web-1\n"
+		"    socket: /run/a\n"
+		"    uds_path: '/run/b c'\n"
+		"    forward: [{listen: /run/web, port: 80}, {port: 4294967294, listen: /a+b:1}]\n"
+		"    host_cids: [9, 3]\n"
+		"    tx_buffer_size: 32768\n"
+		"    queue_size: 1024\n"
+		"    groups: red+blue+red\n"
+		"    hairpin: off\n"
+		"    lcore: 2\n"
+		"    client: on\n"
+		"    socket_mode: 0660\n"
+		"    socket_owner: root\n"
+		"    socket_group: 12345\n"
+		"    limits:\n"
+		"      connections: 10\n"
+		"      spill_bytes: 0\n"
+		"  - {guest-cid: 8, socket: /run/c, uds-path: /run/d, groups: [x, a, x],\n"
+		"     forward: /run/y:1+/run/x:2, host-cids: 5+4}\n");
 	assert_int_equal(conf.n_eal, 3);
 	assert_string_equal(conf.eal_text, "-l");
 	assert_string_equal(conf.eal_text + 3, "1-3");
@@ -352,6 +361,14 @@ test_file_has_every_key(void **state)
 	assert_int_equal(spec->cid, 7);
 	assert_string_equal(spec->socket, "/run/a");
 	assert_string_equal(spec->uds_path, "/run/b c");
+	assert_int_equal(spec->n_forwards, 2);
+	assert_string_equal(spec->forward[0].path, "/a+b:1");
+	assert_int_equal(spec->forward[0].port, 4294967294u);
+	assert_string_equal(spec->forward[1].path, "/run/web");
+	assert_int_equal(spec->forward[1].port, 80);
+	assert_int_equal(spec->n_host_cids, 2);
+	assert_int_equal(spec->host_cid[0], 3);
+	assert_int_equal(spec->host_cid[1], 9);
 	assert_int_equal(spec->window_bytes, 32768);
 	assert_int_equal(spec->queue_size, 1024);
 	assert_int_equal(spec->n_groups, 2);
@@ -372,6 +389,11 @@ test_file_has_every_key(void **state)
 	assert_int_equal(spec->n_groups, 2);
 	assert_string_equal(spec->group[0], "a");
 	assert_string_equal(spec->group[1], "x");
+	assert_int_equal(spec->n_forwards, 2);
+	assert_string_equal(spec->forward[0].path, "/run/x");
+	assert_int_equal(spec->forward[0].port, 2);
+	assert_int_equal(spec->n_host_cids, 2);
+	assert_int_equal(spec->host_cid[0], 4);
 }
 
 static void
@@ -445,7 +467,9 @@ test_file_tells_each_mistake_and_its_place(void **state)
 		{"", "1:1: the file is empty; it needs a list vms:"},
 		{"# nothing\n", "1:1: the file is empty; it needs a list vms:"},
 		{"vms: [\n", "2:1: this is not YAML: did not find expected node content"},
-		{"vms:\n\t- a\n", "2:1: this is not YAML: found character that cannot start any"},
+		{"vms:\n\t- a\n",
+		 "2:1: this is not YAML: found character that cannot start any token, while "
+		 "scanning for the next token; lines are indented by blanks"},
 		{"vms: []\n--- \nvms: []\n", "3:1: a second document begins"},
 		{"vms: [\xff]\n", "1:1: at byte 6: invalid leading UTF-8 octet; the file must be"},
 		{"- 1\n", "1:1: the file is a list; it must be a mapping with vms:"},
@@ -489,11 +513,39 @@ test_file_tells_each_mistake_and_its_place(void **state)
 		{G "  queue_size: 100\n", "4:15: queue_size: 100 is wrong, it is a power of two"},
 		{G "  groups: a++b\n", "4:11: groups: a++b is wrong, a name is empty"},
 		{G "  groups: [a, '']\n", "4:15: groups:  is wrong, a name is empty"},
-		{G "  groups: [a, b+c]\n", "4:15: groups: b+c is wrong, in a list each group"},
-		{G "  groups: [a, [b]]\n", "4:15: groups: it is a list of names, not of lists"},
+		{G "  groups: [a, b+c]\n", "4:15: groups: b+c is wrong, in a list each stands"},
+		{G "  groups: [a, [b]]\n", "4:15: groups: it is a list of values, not of lists"},
 		{G "  groups: {a: b}\n", "4:11: groups: it is a value, not a mapping"},
 		{G "  groups: a1+a2+a3+a4+a5+a6+a7+a8+a9+b1+b2+b3+b4+b5+b6+b7+b8\n",
 		 "4:11: groups: a1+a2"},
+		{G "  forward: /x\n", "4:12: forward: /x is wrong, it is PATH:PORT"},
+		{G "  forward: '/x:80:'\n", "4:12: forward: /x:80: is wrong, it is PATH:PORT"},
+		{G "  forward: ':80'\n", "4:12: forward: :80 is wrong, it is PATH:PORT"},
+		{G "  forward: /x:4294967295\n", "4:12: forward: /x:4294967295 is wrong, it is"},
+		{G "  forward: /x:1+\n", "4:12: forward: /x:1+ is wrong, it is PATH:PORT"},
+		{G "  forward: /" A90 A90 ":1\n", "4:12: forward: /aaaa"},
+		{G "  forward: /x:1+/x:2\n", "4:12: forward: /x:1+/x:2 is wrong, this path is"},
+		{G "  forward: [/x:1, {listen: /x, port: 2}]\n",
+		 "4:19: forward: /x:2 is wrong, this path is there twice"},
+		{G "  forward: [{listen: /x}]\n", "4:13: forward: port is missing"},
+		{G "  forward: [{port: 1}]\n", "4:13: forward: listen is missing"},
+		{G "  forward: [{listen: /x, port: [1]}]\n",
+		 "4:32: port: it is a value, not a list"},
+		{G "  forward: [{listen: /x, to: 1}]\n", "4:26: unknown key 'to'; a forward has"},
+		{G "  forward: [[/x]]\n", "4:13: forward: it is a list of values, not of lists"},
+		{G "  forward: {listen: /x, port: 1}\n", "4:12: forward: it is a value, not a map"},
+		{G
+		 "  forward: a:1+b:1+c:1+d:1+e:1+f:1+g:1+h:1+i:1+j:1+k:1+l:1+m:1+n:1+o:1+p:1+q:1\n",
+		 "4:12: forward: a:1+b:1"},
+		{G "  host_cids: 2\n", "4:14: host_cids: 2 is wrong, it is CIDs from 3"},
+		{G "  host_cids: [0]\n", "4:15: host_cids: 0 is wrong"},
+		{G "  host_cids: [1]\n", "4:15: host_cids: 1 is wrong"},
+		{G "  host_cids: [4294967295]\n", "4:15: host_cids: 4294967295 is wrong"},
+		{G "  host_cids: [7, 7]\n", "4:18: host_cids: 7 is wrong, this CID is there twice"},
+		{G "  host_cids: 4+5+6+7+8+9+10+11+12\n", "4:14: host_cids: 4+5+6"},
+		{G "  host_cids: [{a: b}]\n",
+		 "4:15: host_cids: it is a list of values, not of map"},
+		{G "  host_cids: 3\n", "4:14: host_cids: 3 is the guest's own CID"},
 		{G "  hairpin: maybe\n", "4:12: hairpin: maybe is wrong, it is on or off"},
 		{G "  client: 2\n", "4:11: client: 2 is wrong, it is on or off"},
 		{G "  lcore: -1\n", "4:10: lcore: -1 is wrong, it is the number of a polling"},
@@ -535,7 +587,7 @@ test_file_that_cannot_be_read(void **state)
 	assert_string_equal(error,
 			    "/nowhere/vsw.yaml: it cannot be read: No such file or directory");
 	memset(&conf, 0, sizeof(conf));
-	assert_int_not_equal(vsw_conf_read_file(&conf, dir, error), 0);
+	assert_int_equal(vsw_conf_read_file(&conf, dir, error), -EISDIR);
 }
 
 static void
@@ -556,6 +608,14 @@ test_file_of_two_guests_that_collide(void **state)
 		{"guest_cid: 4\n  socket: /c\n  uds_path: /c", "6:13: uds_path: /c collides with"},
 		{"guest_cid: 4\n  socket: /b_80\n  uds_path: /d",
 		 "5:11: socket: /b_80, the socket of guest 4, is where guest 3 would reach a port"},
+		{"guest_cid: 4\n  socket: /c\n  uds_path: /d\n  forward: [/b:80]",
+		 "7:12: forward: /b is also the uds-path of guest 3"},
+		{"guest_cid: 4\n  socket: /c\n  uds_path: /d\n  forward: [/d:80]",
+		 "7:12: forward: /d is also its uds-path; each"},
+		{"guest_cid: 4\n  socket: /c\n  uds_path: /d\n  forward: [/b_80:80]",
+		 "7:12: forward: /b_80, the forward of guest 4, is where guest 3 would reach"},
+		{"guest_cid: 4\n  socket: /c\n  uds_path: /d\n  forward: [/d_80:80]",
+		 "7:12: forward: /d_80, the forward of guest 4, is where guest 4 would reach"},
 		{"guest_cid: 4\n  name: vm3\n  socket: /c\n  uds_path: /d",
 		 "5:9: name: guest 3 is called vm3, too"},
 	};
@@ -590,6 +650,8 @@ test_what_differs_is_told_by_kind(void **state)
 		{"groups", "default+default", 0},
 		{"hairpin", "off", VSW_SPEC_DIFF_ROUTES},
 		{"hairpin", "true", 0},
+		{"host-cids", "5", VSW_SPEC_DIFF_ROUTES},
+		{"forward", "/x:5", VSW_SPEC_DIFF_FORWARD},
 		{"tx-buffer-size", "4096", VSW_SPEC_DIFF_LIMITS},
 		{"queue-size", "64", VSW_SPEC_DIFF_LIMITS},
 		{"limit-connections", "1", VSW_SPEC_DIFF_LIMITS},

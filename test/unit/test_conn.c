@@ -412,7 +412,7 @@ check_rules(const struct vsw_conn *before, const struct vsw_conn *after, enum in
 	else if (ended)
 		assert_int_equal(after->pending, PENDING(RST));
 	/* credit goes through to siblings only */
-	if (!vsw_conn_is_sibling(before))
+	if (!before->is_sibling)
 		assert_false(act & (ACT(TELL_CREDIT) | ACT(ASK_CREDIT)));
 	assert_int_equal(after->reason != VSW_CONN_REASON_NONE, after->state == VSW_CONN_CLOSED);
 }
@@ -507,11 +507,11 @@ test_a_connection_begins_with_who_asked(void **state)
 	assert_int_equal(ini.guest_port, GUEST_PORT);
 	assert_int_equal(ini.far_cid, SIBLING_CID);
 	assert_int_equal(ini.far_port, FAR_PORT);
-	assert_true(vsw_conn_is_sibling(&ini));
+	assert_true(ini.is_sibling);
 	assert_int_equal(tgt.side, VSW_SIDE_TGT);
 	assert_int_equal(tgt.guest_port, GUEST_PORT);
 	assert_int_equal(tgt.far_port, FAR_PORT);
-	assert_false(vsw_conn_is_sibling(&tgt));
+	assert_false(tgt.is_sibling);
 }
 
 static void

@@ -298,7 +298,7 @@ test_a_port_in_use_is_passed_over_whoever_opened_it(void **state)
 
 	/* of the guest, of the host, of both; several to one port */
 	request.dst_port = next;
-	vsw_conn_init_from_guest(&f->conn[0], &request, WINDOW);
+	vsw_conn_init_from_guest(&f->conn[0], &request, false, WINDOW);
 	vsw_conn_table_add(&f->table, &f->conn[0]);
 	add(f, 1, 22, VSW_CID_HOST, next + 1);
 	add(f, 2, 23, VSW_CID_HOST, next + 1);

@@ -82,6 +82,7 @@ group_teardown(void **state)
 	if (t.control == NULL)
 		return -1;
 	/* The last case has closed the switch down. */
+	vsw_vhost_stop(t.loop);
 	vsw_vhost_destroy();
 	vsw_bridge_destroy(t.bridge);
 	vsw_poll_destroy(t.poll);

@@ -30,11 +30,13 @@ static struct {
 	struct vsw_handshakes *hs;
 	char dir[32];
 	struct sockaddr_un addr;
-	unsigned int n_fds; /* before the first host */
+	unsigned int n_fds;   /* before the first host */
+	unsigned int n_plain; /* sockets beside the one at addr */
 
 	/* Hosts that were passed on. */
 	int adopted[256];
 	uint32_t port[256];
+	uint8_t flags[256];
 	unsigned int n_adopted;
 } t;
 
@@ -45,6 +47,7 @@ on_adopt(void *ctx, struct vsw_msg *msg)
 	assert_ptr_equal(msg->guest, &t.guest);
 	assert_true(t.n_adopted < VSW_ARRAY_SIZE(t.adopted));
 	t.adopted[t.n_adopted] = msg->fd;
+	t.flags[t.n_adopted] = msg->flags;
 	t.port[t.n_adopted++] = msg->port;
 	vsw_msg_free(msg);
 }
@@ -62,8 +65,6 @@ count_fds(void)
 static int
 setup(void **state)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
 	memset(&t, 0, sizeof(t));
 	if (vsw_msg_pool_create(N_MSGS) != 0)
 		return -1;
@@ -81,11 +82,11 @@ setup(void **state)
 		return -1;
 	t.addr.sun_family = AF_UNIX;
 	snprintf(t.addr.sun_path, sizeof(t.addr.sun_path), "%s/s", t.dir);
-	if (bind(fd, (struct sockaddr *)&t.addr, sizeof(t.addr)) != 0 || listen(fd, 256) != 0)
+	t.hs = vsw_handshakes_create(t.loop, &t.guest, &t.counters, TIMEOUT_MS);
+	if (t.hs == NULL || vsw_handshakes_listen(t.hs, t.addr.sun_path, VSW_PORT_FROM_LINE) != 0)
 		return -1;
-	t.hs = vsw_handshakes_create(t.loop, &t.guest, fd, &t.counters, TIMEOUT_MS);
 	t.n_fds = count_fds();
-	return t.hs != NULL ? 0 : -1;
+	return 0;
 }
 
 /* Every descriptor and every message is back. */
@@ -93,12 +94,13 @@ static int
 teardown(void **state)
 {
 	unsigned int n_fds, n_free = 0, size = vsw_msg_pool_size();
+	unsigned int n_listeners = t.hs != NULL ? 1 + t.n_plain : 0;
 
 	for (unsigned int i = 0; i < t.n_adopted; i++)
 		close(t.adopted[i]);
 	if (t.hs != NULL)
 		vsw_handshakes_destroy(t.hs);
-	n_fds = count_fds() + (t.hs != NULL);
+	n_fds = count_fds() + n_listeners;
 	vsw_loop_destroy(t.loop);
 	while (vsw_msg_alloc(VSW_MSG_ADOPT) != NULL)
 		n_free++;
@@ -119,13 +121,34 @@ turns(int n)
 }
 
 static int
-host(void)
+host_at(const char *path)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 
 	assert_true(fd >= 0);
-	assert_int_equal(connect(fd, (struct sockaddr *)&t.addr, sizeof(t.addr)), 0);
+	strcpy(addr.sun_path, path);
+	assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	return fd;
+}
+
+static int
+host(void)
+{
+	return host_at(t.addr.sun_path);
+}
+
+/* A plain socket beside the other one. @return its path. */
+static const char *
+plain(const char *name, uint32_t port)
+{
+	static char path[64];
+
+	snprintf(path, sizeof(path), "%s/%s", t.dir, name);
+	assert_int_equal(vsw_handshakes_listen(t.hs, path, port), 0);
+	t.n_fds++;
+	t.n_plain++;
+	return path;
 }
 
 static void
@@ -435,6 +458,118 @@ test_going_ends_everybody(void **state)
 	vsw_handshakes_destroy(NULL);
 }
 
+static void
+test_a_host_of_a_plain_socket_is_passed_on_as_it_is(void **state)
+{
+	const char *path = plain("plain", 80);
+	int silent = host_at(path), talks, with_line = host();
+
+	expect_adopted(1, 80, "", 0);
+	assert_int_equal(t.flags[0], VSW_MSG_F_PLAIN);
+	talks = host_at(path);
+	say(talks, LINE, strlen(LINE)); /* is data here */
+	close(talks);
+	expect_adopted(2, 80, LINE, strlen(LINE));
+	assert_true(fcntl(t.adopted[1], F_GETFL) & O_NONBLOCK);
+	assert_true(fcntl(t.adopted[1], F_GETFD) & FD_CLOEXEC);
+	say(with_line, LINE, strlen(LINE));
+	expect_adopted(3, 22, "", 0);
+	assert_int_equal(t.flags[2], 0);
+	close(silent);
+	close(with_line);
+}
+
+/* They wait for nothing, so those who wait do not keep them out. */
+static void
+test_plain_sockets_are_open_while_many_are_busy_with_their_line(void **state)
+{
+	const char *path = plain("plain", 80);
+	int busy[2], fd;
+
+	t.guest.max_handshakes = 2;
+	for (int i = 0; i < 2; i++)
+		busy[i] = host();
+	turns(10);
+	expect_end(host());
+	fd = host_at(path);
+	expect_adopted(1, 80, "", 0);
+	close(fd);
+	for (int i = 0; i < 2; i++)
+		close(busy[i]);
+	WAIT_UNTIL(count_fds() == t.n_fds + 1, turns(1), "the others to be forgotten");
+}
+
+/* When messages have run out, hosts of both kinds wait in one order, and are counted. */
+static void
+test_without_a_free_message_plain_hosts_wait(void **state)
+{
+	const char *path = plain("plain", 80);
+	struct vsw_msg *first = NULL, *msg;
+	int fd[3];
+
+	t.guest.max_handshakes = 3;
+	while ((msg = vsw_msg_alloc(VSW_MSG_WRITE)) != NULL) {
+		msg->next = first;
+		first = msg;
+	}
+	for (int i = 0; i < 3; i++) {
+		fd[i] = i == 1 ? host() : host_at(path);
+		say(fd[i], LINE, strlen(LINE));
+		turns(10);
+	}
+	expect_end(host_at(path));
+	assert_int_equal(counter(VSW_CTR_HANDSHAKE_FULL), 1);
+	assert_int_equal(t.n_adopted, 0);
+	while ((msg = first) != NULL) {
+		first = msg->next;
+		vsw_msg_free(msg);
+	}
+	WAIT_UNTIL(t.n_adopted == 3, turns(1), "three hosts to be passed on");
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(t.port[i], i == 1 ? 22 : 80);
+		assert_int_equal(t.flags[i], i == 1 ? 0 : VSW_MSG_F_PLAIN);
+		close(fd[i]);
+	}
+}
+
+static void
+test_sockets_come_and_go_one_by_one(void **state)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	char one[64];
+	const char *two;
+	int fd, reading;
+
+	strcpy(one, plain("one", 1));
+	two = plain("two", 2);
+	assert_true(vsw_handshakes_is_listening(t.hs, one));
+	assert_int_equal(vsw_handshakes_listen(t.hs, two, 3), -EADDRINUSE);
+	assert_int_equal(vsw_handshakes_listen(t.hs, t.dir, 3), -EEXIST);
+	reading = host();
+	turns(3);
+	vsw_handshakes_unlisten(t.hs, one);
+	vsw_handshakes_unlisten(t.hs, "nowhere");
+	t.n_fds--;
+	t.n_plain--;
+	assert_false(vsw_handshakes_is_listening(t.hs, one));
+	assert_int_equal(access(one, F_OK), -1);
+	fd = host_at(two);
+	expect_adopted(1, 2, "", 0);
+	close(fd);
+	say(reading, LINE, strlen(LINE));
+	expect_adopted(2, 22, "", 0);
+	close(reading);
+	/* what a process left behind that is gone is in nobody's way */
+	fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	strcpy(addr.sun_path, one);
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	close(fd);
+	plain("one", 4);
+	fd = host_at(one);
+	expect_adopted(3, 4, "", 0);
+	close(fd);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -451,6 +586,10 @@ main(void)
 		TEST(test_the_deadline_is_each_hosts_own),
 		TEST(test_without_a_free_message_the_host_waits),
 		TEST(test_without_a_free_descriptor_accepting_pauses),
+		TEST(test_a_host_of_a_plain_socket_is_passed_on_as_it_is),
+		TEST(test_plain_sockets_are_open_while_many_are_busy_with_their_line),
+		TEST(test_without_a_free_message_plain_hosts_wait),
+		TEST(test_sockets_come_and_go_one_by_one),
 		TEST(test_going_ends_everybody),
 	};
 	int rc;

@@ -102,12 +102,33 @@ test_unknown_cids(void **state)
 	create(2);
 	expect(0, 0, VSW_ROUTE_UNKNOWN);
 	expect(0, 1, VSW_ROUTE_UNKNOWN);
-	expect(0, 2, VSW_ROUTE_UNKNOWN);
+	expect(0, 2, VSW_ROUTE_HOST);
 	expect(0, 5, VSW_ROUTE_UNKNOWN);
 	expect(0, UINT32_MAX, VSW_ROUTE_UNKNOWN);
 	vsw_routes_destroy(routes);
 	create(0);
 	expect(0, 3, VSW_ROUTE_UNKNOWN);
+}
+
+/* Guest 1 takes 3, which guest 0 is, and 77, which nobody is, for the host. */
+static void
+test_the_host_has_more_cids_for_some(void **state)
+{
+	conf[1].n_host_cids = 2;
+	conf[1].host_cid[0] = 3;
+	conf[1].host_cid[1] = 77;
+	create(3);
+	conf[1].n_host_cids = 0; /* routes keep what was when they were made */
+	expect(1, 2, VSW_ROUTE_HOST);
+	expect(1, 3, VSW_ROUTE_HOST);
+	expect(1, 77, VSW_ROUTE_HOST);
+	expect(1, 5, VSW_ROUTE_OK);
+	expect(1, 4, VSW_ROUTE_OK);
+	expect(0, 77, VSW_ROUTE_UNKNOWN);
+	expect(0, 4, VSW_ROUTE_FORBIDDEN); /* guest 1 could not tell it from the host */
+	expect(0, 5, VSW_ROUTE_OK);
+	expect(2, 3, VSW_ROUTE_OK);
+	expect(2, 4, VSW_ROUTE_OK);
 }
 
 static void
@@ -127,7 +148,7 @@ test_every_guest_is_found(void **state)
 			expect(7, conf[i].cid, i % 2 == 1 ? VSW_ROUTE_OK : VSW_ROUTE_FORBIDDEN);
 			expect(i, conf[7].cid, i % 2 == 1 ? VSW_ROUTE_OK : VSW_ROUTE_FORBIDDEN);
 		}
-		expect(0, 2, VSW_ROUTE_UNKNOWN);
+		expect(0, 2, VSW_ROUTE_HOST);
 		vsw_routes_destroy(routes);
 		routes = NULL;
 	}
@@ -140,6 +161,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_groups_decide, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hairpin_can_be_off, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unknown_cids, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_the_host_has_more_cids_for_some, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_every_guest_is_found, setup, teardown),
 	};
 
