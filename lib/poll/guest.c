@@ -318,10 +318,12 @@ guest_drain(struct vsw_poll *poll, struct guest *guest, struct vsw_msg *drain)
 	guest_progress(guest);
 }
 
+/* A guest whose rings stand still for a moment, while its VMM changes something, hears of it
+ * when they run again. */
 static bool
 is_told(const struct guest *guest)
 {
-	return guest->state != GUEST_RUNNING || guest->is_lost ||
+	return guest->state == GUEST_STOPPED || guest->is_lost ||
 	       (guest->n_resets == 0 && TAILQ_EMPTY(&guest->ready));
 }
 
