@@ -408,6 +408,27 @@ class State(unittest.TestCase):
         self.assertEqual(400, self.d.ask("POST", "/reload").status)
         self.assertEqual([3, 4, 5, 9], sorted(g["guest_cid"] for g in self.d.guests()))
 
+    def test_reload_refuses_what_the_next_start_refuses(self):
+        guest = "  - {guest_cid: 5, socket: $/5, uds_path: $/5v}\n"
+        self.d.write_config("bridge_lcores: 77\n" + CONFIG + guest)
+        answer = self.d.ask("POST", "/reload")
+        self.assertEqual(400, answer.status)
+        self.assertTrue(answer.error.startswith(f"{self.d.config}:1:16: bridge_lcores: lcore 77 "),
+                        answer.error)
+        self.assertEqual([3, 4], sorted(g["guest_cid"] for g in self.d.guests()))
+        self.assertIn(f"reload failed: {answer.error}", self.d.read_log())
+
+    def test_reload_says_what_came_and_what_waits_for_the_next_start(self):
+        self.d.write_config("idle: poll\nmax_guests: 9\napi: /elsewhere\neal: ['-m', '300']\n" + CONFIG +
+                            "  - {guest_cid: 5, socket: $/5, uds_path: $/5v}\n")
+        self.assertEqual(204, self.d.ask("POST", "/reload").status)
+        self.assertIn("reloaded: 1 guest came, 0 left, 0 changed\n", self.d.read_log())
+        # --api is on the command line and wins
+        self.assertIn("left for the next start: idle, max_guests, eal\n", self.d.read_log())
+        self.d.write_config("guests: [")
+        self.assertEqual(400, self.d.ask("POST", "/reload").status)
+        self.assertIn(f"reload failed: {self.d.config}:", self.d.read_log())
+
     def test_metrics_are_openmetrics(self):
         answer = self.d.ask("GET", "/metrics")
         self.assertEqual("application/openmetrics-text; version=1.0.0; charset=utf-8",
