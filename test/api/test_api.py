@@ -353,6 +353,13 @@ class Connections(unittest.TestCase):
             answer = self.d.ask("DELETE", f"/connections/{conn_id}")
             self.assertEqual(404, answer.status)
             self.assertIn(f"there is no connection {conn_id}", answer.error)
+            self.assertEqual(conn_id != "123", "an id is a number" in answer.error)
+
+    def test_a_cid_is_told_with_its_range(self):
+        for method, path in (("PUT", "/vsock"), ("POST", "/guests")):
+            answer = self.d.ask(method, path, {"guest_cid": "31", "uds_path": "/x"})
+            self.assertEqual(400, answer.status)
+            self.assertIn("guest_cid: it is a number from 3 to 4294967294", answer.text)
 
 
 class State(unittest.TestCase):
