@@ -11,7 +11,7 @@ packages="
 	pkg-config scdoc
 	babeltrace2 bash-completion busybox-static cpio curl iproute2 kmod linux-image-cloud-amd64
 	linux-source-6.1 make ncat openssh-client openssh-server python3-prometheus-client
-	python3-pytest qemu-system-x86 samba smbclient socat tshark user-mode-linux
+	python3-pytest qemu-system-x86 samba smbclient socat tshark user-mode-linux valgrind
 "
 
 missing=

@@ -249,9 +249,9 @@ forward_of(const char *value)
 static json_t *
 value_of(const char *key, const char *value)
 {
-	static const char *const numbers[] = {"guest_cid",  "tx_buffer_size", "queue_size",
-					      "lcore",      "connections",    "spill_bytes",
-					      "handshakes", "loans"};
+	static const char *const numbers[] = {"guest_cid",   "forward_cid", "tx_buffer_size",
+					      "queue_size",  "lcore",       "connections",
+					      "spill_bytes", "handshakes",  "loans"};
 	static const char *const booleans[] = {"hairpin", "client"};
 	uint32_t number;
 
@@ -272,7 +272,8 @@ value_of(const char *key, const char *value)
 		return path_of(value);
 	if (strcmp(key, "forward") == 0)
 		return forward_of(value);
-	if (strcmp(key, "host_cids") == 0 && value[0] == '\0')
+	if ((strcmp(key, "host_cids") == 0 || strcmp(key, "forward_listen") == 0) &&
+	    value[0] == '\0')
 		return json_array();
 	return json_string(value);
 }

@@ -307,6 +307,8 @@ add_narrow(scmp_filter_ctx ctx)
 		struct scmp_arg_cmp arg;
 	} narrow[] = {
 		{"socket", INT(0, AF_UNIX)},
+		/* whoever comes later may have forward-cid */
+		{"socket", INT(0, AF_VSOCK)},
 		{"socketpair", INT(0, AF_UNIX)},
 		/* no memory of code, neither new nor old */
 		{"mmap", WITHOUT(2, PROT_EXEC)},

@@ -54,13 +54,19 @@ forward_of(const struct vsw_guest_spec *spec)
 }
 
 static json_t *
-host_cids_of(const struct vsw_guest_spec *spec)
+numbers_of(const uint32_t *number, unsigned int n)
 {
 	json_t *list = json_array();
 
-	for (unsigned int i = 0; i < spec->n_host_cids; i++)
-		json_array_append_new(list, json_integer(spec->host_cid[i]));
+	for (unsigned int i = 0; i < n; i++)
+		json_array_append_new(list, json_integer(number[i]));
 	return list;
+}
+
+static json_t *
+path_or_null(const char *path)
+{
+	return path[0] != '\0' ? text_of(path) : json_null();
 }
 
 static json_t *
@@ -111,14 +117,17 @@ limits_of(const struct vsw_guest_spec *spec)
 json_t *
 json_of_spec(const struct vsw_guest_spec *spec)
 {
-	return json_pack("{s:s, s:I, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:b, s:o, s:b, s:o, s:o, "
-			 "s:o, s:o}",
-			 "name", spec->name,                                           /**/
-			 "guest_cid", (json_int_t)spec->cid,                           /**/
-			 "socket", text_of(spec->socket),                              /**/
-			 "uds_path", text_of(spec->uds_path),                          /**/
+	return json_pack("{s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:b, s:o, s:b, "
+			 "s:o, s:o, s:o, s:o}",
+			 "name", spec->name,                                                    /**/
+			 "guest_cid", (json_int_t)spec->cid,                                    /**/
+			 "socket", text_of(spec->socket),                                       /**/
+			 "uds_path", path_or_null(spec->uds_path),                              /**/
+			 "forward_cid", number_unless(spec->forward_cid, VSW_FORWARD_CID_NONE), /**/
+			 "forward_listen",
+			 numbers_of(spec->forward_listen, spec->n_forward_listen),     /**/
 			 "forward", forward_of(spec),                                  /**/
-			 "host_cids", host_cids_of(spec),                              /**/
+			 "host_cids", numbers_of(spec->host_cid, spec->n_host_cids),   /**/
 			 "tx_buffer_size", (json_int_t)spec->window_bytes,             /**/
 			 "queue_size", number_unless(spec->queue_size, 0),             /**/
 			 "groups", groups_of(spec),                                    /**/
@@ -238,6 +247,8 @@ static const struct {
 	{"guest_cid", IS_NUMBER, "a number from 3 to 4294967294"},
 	{"socket", IS_STRING, "a string"},
 	{"uds_path", IS_STRING, "a string"},
+	{"forward_cid", IS_NUMBER, "a number, or null for none"},
+	{"forward_listen", IS_LIST | IS_STRING | IS_NUMBER, "a list of numbers"},
 	{"forward", IS_LIST | IS_STRING,
 	 "a list, as in [{\"listen\": \"/run/web\", \"port\": 80}]"},
 	{"host_cids", IS_LIST | IS_STRING | IS_NUMBER, "a list of numbers"},
@@ -279,6 +290,8 @@ reset_key(struct vsw_guest_spec *spec, const char *key)
 		memcpy(spec->socket, def.socket, sizeof(spec->socket));
 	else if (strcmp(key, "uds_path") == 0)
 		memcpy(spec->uds_path, def.uds_path, sizeof(spec->uds_path));
+	else if (strcmp(key, "forward_cid") == 0)
+		spec->forward_cid = def.forward_cid;
 	else if (strcmp(key, "tx_buffer_size") == 0)
 		spec->window_bytes = def.window_bytes;
 	else if (strcmp(key, "queue_size") == 0)
@@ -320,6 +333,12 @@ add_forward(struct vsw_guest_spec *spec, const json_t *object, char why[VSW_WHY_
 	return vsw_guest_spec_add_forward(spec, path, number, why);
 }
 
+static bool
+is_of_numbers(const char *key)
+{
+	return strcmp(key, "host_cids") == 0 || strcmp(key, "forward_listen") == 0;
+}
+
 static int
 add_item(struct vsw_guest_spec *spec, const char *key, const json_t *item, char why[VSW_WHY_SIZE])
 {
@@ -327,16 +346,16 @@ add_item(struct vsw_guest_spec *spec, const char *key, const json_t *item, char 
 
 	if (json_is_object(item) && strcmp(key, "forward") == 0)
 		return add_forward(spec, item, why);
-	if (json_is_integer(item) && strcmp(key, "host_cids") == 0) {
+	if (json_is_integer(item) && is_of_numbers(key)) {
 		snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(item));
 		return vsw_guest_spec_add(spec, key, number, why);
 	}
 	if (json_is_string(item))
 		return vsw_guest_spec_add(spec, key, json_string_value(item), why);
 	snprintf(why, VSW_WHY_SIZE, "it is a list of %s",
-		 strcmp(key, "forward") == 0     ? "objects"
-		 : strcmp(key, "host_cids") == 0 ? "numbers"
-						 : "strings");
+		 strcmp(key, "forward") == 0 ? "objects"
+		 : is_of_numbers(key)        ? "numbers"
+					     : "strings");
 	return -EINVAL;
 }
 

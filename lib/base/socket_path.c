@@ -55,3 +55,13 @@ vsw_socket_path_set_access(const char *path, const struct vsw_socket_access *acc
 		return -errno;
 	return chmod(path, access->mode) == 0 ? 0 : -errno;
 }
+
+bool
+vsw_socket_has_vsock(void)
+{
+	int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}

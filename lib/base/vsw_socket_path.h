@@ -6,6 +6,7 @@
 #ifndef VSW_SOCKET_PATH_H
 #define VSW_SOCKET_PATH_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 #include <sys/un.h>
 
@@ -39,5 +40,8 @@ struct vsw_socket_access {
 
 /** Set mode and owner of the socket at @p path. @return 0 or -errno. */
 int vsw_socket_path_set_access(const char *path, const struct vsw_socket_access *access);
+
+/** Does this host have AF_VSOCK sockets? errno says why not. Any thread. */
+bool vsw_socket_has_vsock(void);
 
 #endif /* VSW_SOCKET_PATH_H */

@@ -15,6 +15,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <linux/vm_sockets.h>
+
 #include <rte_cycles.h>
 #include <rte_lcore.h>
 
@@ -45,11 +47,17 @@ mark_dirty(struct vsw_bridge *bridge, struct vsw_stream *stream)
 	TAILQ_INSERT_TAIL(&bridge->dirty, stream, dirty_entry);
 }
 
+static void finish_connect(struct vsw_stream *stream, uint32_t events);
+
 static void
 on_stream_event(struct vsw_watch *watch, uint32_t events)
 {
 	struct vsw_stream *stream = VSW_CONTAINER_OF(watch, struct vsw_stream, watch);
 
+	if (stream->opening != NULL) {
+		finish_connect(stream, events);
+		return;
+	}
 	vsw_stream_event(stream, events);
 	mark_dirty(stream->bridge, stream);
 }
@@ -110,6 +118,7 @@ stream_destroy(struct vsw_bridge *bridge, struct vsw_stream *stream)
 		account->collected -= stream->backlog.spill.len;
 	vsw_spill_fini(&stream->backlog.spill);
 	vsw_msg_free(stream->close);
+	vsw_msg_free(stream->opening);
 	vsw_quota_give(stream->guest_id);
 	free(stream);
 	account_settle(bridge, account);
@@ -249,15 +258,16 @@ bridge_before_sleep(void *ctx)
  * Messages.
  */
 
-/* @return a connected socket or -errno. AF_UNIX connects at once or not at all. */
+/* AF_UNIX connects at once or not at all, AF_VSOCK may take its time.
+ * @return a socket or -errno. */
 static int
-connect_socket(const struct sockaddr_un *addr, int type)
+connect_socket(const struct sockaddr *addr, socklen_t len, int type)
 {
-	int rc, fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int rc, fd = socket(addr->sa_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return -errno;
-	if (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) != 0) {
+	if (connect(fd, addr, len) != 0 && errno != EINPROGRESS) {
 		rc = -errno;
 		close(fd);
 		return rc;
@@ -270,21 +280,29 @@ static int
 connect_to_host(struct vsw_bridge *bridge, const struct vsw_guest_conf *guest, uint32_t port,
 		int *type)
 {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	const struct sockaddr_vm vm = {
+		.svm_family = AF_VSOCK,
+		.svm_cid = guest->forward_cid,
+		.svm_port = port,
+	};
+	const bool is_vsock = guest->uds_path[0] == '\0';
+	const struct sockaddr *addr = is_vsock ? (const void *)&vm : &un;
+	const socklen_t len = is_vsock ? sizeof(vm) : sizeof(un);
 	int fd;
 
-	if (snprintf(addr.sun_path, sizeof(addr.sun_path), "%s_%u", guest->uds_path, port) >=
-	    (int)sizeof(addr.sun_path))
+	if (snprintf(un.sun_path, sizeof(un.sun_path), "%s_%u", guest->uds_path, port) >=
+	    (int)sizeof(un.sun_path))
 		return -ENAMETOOLONG;
 	if (!vsw_quota_take(guest->id)) {
 		vsw_count(&bridge->by_id[guest->id]->counters, VSW_CTR_REFUSED_DESCRIPTORS, 1);
 		return -EMFILE;
 	}
 	*type = SOCK_STREAM;
-	fd = connect_socket(&addr, *type);
+	fd = connect_socket(addr, len, *type);
 	if (fd == -EPROTOTYPE) {
 		*type = SOCK_DGRAM;
-		fd = connect_socket(&addr, *type);
+		fd = connect_socket(addr, len, *type);
 	}
 	if (fd < 0)
 		vsw_quota_give(guest->id);
@@ -308,10 +326,49 @@ on_connect(void *ctx, struct vsw_msg *msg)
 		} else {
 			stream->conn = msg->conn;
 			stream->is_datagram = type == SOCK_DGRAM;
+			if (msg->guest->uds_path[0] == '\0') {
+				stream->opening = msg; /* answered when the socket says so */
+				return;
+			}
 		}
 	}
 	msg->stream = stream;
 	vsw_msg_reply(msg->guest->poll_loop, msg, VSW_MSG_OPENED);
+}
+
+static void
+answer_connect(struct vsw_stream *stream, int result)
+{
+	struct vsw_msg *msg = stream->opening;
+
+	stream->opening = NULL;
+	msg->result = result;
+	msg->stream = result == 0 ? stream : NULL;
+	if (result != 0)
+		stream_destroy(stream->bridge, stream);
+	vsw_msg_reply(msg->guest->poll_loop, msg, VSW_MSG_OPENED);
+}
+
+/* The socket is connected, or is not; after 2 s AF_VSOCK gives up by itself
+ * (VSOCK_DEFAULT_CONNECT_TIMEOUT). */
+static void
+finish_connect(struct vsw_stream *stream, uint32_t events)
+{
+	struct vsw_bridge *bridge = stream->bridge;
+	socklen_t len = sizeof(int);
+	int error = 0;
+
+	if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) == 0)
+		return;
+	if (getsockopt(stream->watch.fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
+		error = errno;
+	if (error == 0 && (events & EPOLLERR) != 0)
+		error = ECONNRESET;
+	answer_connect(stream, -error);
+	if (error != 0)
+		return;
+	vsw_stream_event(stream, events);
+	mark_dirty(bridge, stream);
 }
 
 static void
@@ -414,11 +471,16 @@ on_barrier(void *ctx, struct vsw_msg *msg)
 {
 	struct vsw_bridge *bridge = ctx;
 	struct vsw_bridge_guest *account = bridge->by_id[msg->guest->id];
-	struct vsw_stream *stream;
+	struct vsw_stream *stream, *next;
 
 	account->is_leaving = true;
-	TAILQ_FOREACH (stream, &account->streams, entry)
-		mark_dirty(bridge, stream);
+	for (stream = TAILQ_FIRST(&account->streams); stream != NULL; stream = next) {
+		next = TAILQ_NEXT(stream, entry);
+		if (stream->opening != NULL)
+			answer_connect(stream, -ECANCELED);
+		else
+			mark_dirty(bridge, stream);
+	}
 	vsw_msg_reply(msg->reply_to, msg, VSW_MSG_PASSED);
 }
 

@@ -37,7 +37,8 @@ struct vsw_stream {
 	uint16_t guest_id;
 	void *conn; /* the poll role's; NULL: nobody is to be told anything */
 
-	uint64_t asked; /* TSC at which its CONNECT line was complete */
+	struct vsw_msg *opening; /* the CONNECT, while its AF_VSOCK socket connects */
+	uint64_t asked;          /* TSC at which its CONNECT line was complete */
 
 	struct vsw_backlog backlog; /* what the host has not taken */
 	uint8_t notice_flags;       /* what the next NOTICE says */

@@ -81,7 +81,7 @@ is_port_path(const char *path, const char *uds_path)
 	size_t len = strlen(uds);
 	const char *port = name + len + 1;
 
-	return strncmp(name, uds, len) == 0 && name[len] == '_' && port[0] != '\0' &&
+	return len > 0 && strncmp(name, uds, len) == 0 && name[len] == '_' && port[0] != '\0' &&
 	       port[strspn(port, "0123456789")] == '\0' && are_in_one_folder(path, uds_path);
 }
 
@@ -126,6 +126,25 @@ is_in_the_way(const struct vsw_guest_spec *spec, const struct vsw_guest_spec *ot
 	return true;
 }
 
+static bool
+same_ports(const struct vsw_guest_spec *spec, const struct vsw_guest_spec *other, const char **key,
+	   char *why)
+{
+	for (unsigned int i = 0; i < spec->n_forward_listen; i++) {
+		for (unsigned int j = 0; j < other->n_forward_listen; j++) {
+			if (spec->forward_listen[i] != other->forward_listen[j])
+				continue;
+			*key = "forward-listen";
+			snprintf(why, VSW_WHY_SIZE,
+				 "port %u is also that of guest %u; an AF_VSOCK port leads to one "
+				 "guest",
+				 spec->forward_listen[i], other->cid);
+			return true;
+		}
+	}
+	return false;
+}
+
 int
 vsw_guest_spec_conflict(const struct vsw_guest_spec *spec, const struct vsw_guest_spec *other,
 			const char **key, char why[VSW_WHY_SIZE])
@@ -141,7 +160,8 @@ vsw_guest_spec_conflict(const struct vsw_guest_spec *spec, const struct vsw_gues
 			 other->cid, spec->name);
 		return -EEXIST;
 	}
-	if (same_paths(spec, other, key, why) || is_in_the_way(spec, other, key, why))
+	if (same_ports(spec, other, key, why) || same_paths(spec, other, key, why) ||
+	    is_in_the_way(spec, other, key, why))
 		return -EEXIST;
 	return 0;
 }
@@ -151,23 +171,32 @@ int
 vsw_guest_spec_check_own(const struct vsw_guest_spec *spec, const char **key,
 			 char why[VSW_WHY_SIZE])
 {
+	const unsigned int n_fixed = spec->uds_path[0] != '\0' ? 2 : 1;
 	const char *path, *other, *other_key;
 
+	*key = "forward-cid";
+	if (spec->forward_cid != VSW_FORWARD_CID_NONE && !vsw_socket_has_vsock()) {
+		snprintf(why, VSW_WHY_SIZE,
+			 "this host has no AF_VSOCK sockets (%s); load the module vsock, or give "
+			 "uds-path instead",
+			 strerror(errno));
+		return -EINVAL;
+	}
 	/* The first one that another one hinders is at fault; for `socket`, uds-path is. */
 	*key = "uds-path";
 	if (is_port_path(spec->socket, spec->uds_path) ||
-	    vsw_conf_is_one_path(spec->socket, spec->uds_path)) {
+	    (n_fixed == 2 && vsw_conf_is_one_path(spec->socket, spec->uds_path))) {
 		snprintf(why, VSW_WHY_SIZE,
 			 "%s collides with the socket of guest %u; each needs its own",
 			 spec->uds_path, spec->cid);
 		return -EINVAL;
 	}
-	for (unsigned int i = 2; (path = vsw_guest_spec_path(spec, i, key)) != NULL; i++) {
+	for (unsigned int i = n_fixed; (path = vsw_guest_spec_path(spec, i, key)) != NULL; i++) {
 		if (is_port_path(path, spec->uds_path)) {
 			say_in_the_way(path, spec, *key, spec, why);
 			return -EINVAL;
 		}
-		for (unsigned int j = 0; j < 2; j++) {
+		for (unsigned int j = 0; j < n_fixed; j++) {
 			other = vsw_guest_spec_path(spec, j, &other_key);
 			if (!vsw_conf_is_one_path(path, other))
 				continue;

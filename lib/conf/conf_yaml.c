@@ -258,7 +258,8 @@ on_guest_key(struct reader *r, void *ctx, const char *key, const yaml_node_t *ke
 	if (vsw_guest_spec_find_key(key) < 0 || strncmp(key, "limit", 5) == 0)
 		return fail(r, &key_node->start_mark,
 			    "unknown key '%.64s'; known are name, guest_cid, socket, uds_path, "
-			    "forward, host_cids, tx_buffer_size, queue_size, groups, hairpin, "
+			    "forward_cid, forward_listen, forward, host_cids, tx_buffer_size, "
+			    "queue_size, groups, hairpin, "
 			    "lcore, client, socket_mode, socket_owner, socket_group and limits",
 			    key);
 	return set_key(r, guest, key, key, value);

@@ -30,6 +30,7 @@ vsw_guest_spec_init(struct vsw_guest_spec *spec)
 {
 	*spec = (struct vsw_guest_spec){
 		.cid = VSW_CID_GUEST_MIN,
+		.forward_cid = VSW_FORWARD_CID_NONE,
 		.window_bytes = VSW_BUF_ALLOC_DEFAULT,
 		.max_connections = VSW_CONNS_MAX_DEFAULT,
 		.max_handshakes = VSW_HANDSHAKES_MAX_DEFAULT,
@@ -195,6 +196,37 @@ add_forward(struct vsw_guest_spec *spec, const char *value)
 }
 
 static const char *
+set_forward_cid(struct vsw_guest_spec *spec, const char *value)
+{
+	return vsw_number_read_u32(value, 0, UINT32_MAX - 1, &spec->forward_cid)
+		       ? NULL
+		       : "it is an AF_VSOCK CID as the host sees it, from 0 to 4294967294; 1 is "
+			 "the "
+			 "host itself";
+}
+
+static const char *
+add_forward_listen(struct vsw_guest_spec *spec, const char *value)
+{
+	unsigned int i = 0;
+	uint32_t port;
+
+	if (!vsw_number_read_u32(value, 0, UINT32_MAX - 1, &port))
+		return "it is AF_VSOCK ports from 0 to 4294967294, as in 9001+9002";
+	while (i < spec->n_forward_listen && spec->forward_listen[i] < port)
+		i++;
+	if (i < spec->n_forward_listen && spec->forward_listen[i] == port)
+		return "this port is there twice";
+	if (spec->n_forward_listen == VSW_FORWARDS_MAX)
+		return "a guest has at most 16 such ports";
+	memmove(&spec->forward_listen[i + 1], &spec->forward_listen[i],
+		(spec->n_forward_listen - i) * sizeof(port));
+	spec->forward_listen[i] = port;
+	spec->n_forward_listen++;
+	return NULL;
+}
+
+static const char *
 add_host_cid(struct vsw_guest_spec *spec, const char *value)
 {
 	unsigned int i = 0;
@@ -304,22 +336,14 @@ set_socket_group(struct vsw_guest_spec *spec, const char *value)
 	return NULL;
 }
 
-static const char *
-refuse_forward(struct vsw_guest_spec *spec, const char *value)
-{
-	return "this vswd does not forward to AF_VSOCK sockets of the host; give uds-path "
-	       "instead and join the two by socat, see the guide on migration";
-}
-
 /*
  * Keys.
  */
 
 struct key {
 	const char *name;
-	set_fn set;      /* of a list: adds one element */
-	bool is_list;    /* elements are joined by + */
-	bool is_refused; /* a key of others that we know and do not serve */
+	set_fn set;   /* of a list: adds one element */
+	bool is_list; /* elements are joined by + */
 };
 
 static const struct key keys[] = {
@@ -327,6 +351,8 @@ static const struct key keys[] = {
 	{"guest-cid", set_guest_cid},
 	{"socket", set_socket},
 	{"uds-path", set_uds_path},
+	{"forward-cid", set_forward_cid},
+	{"forward-listen", add_forward_listen, .is_list = true},
 	{"forward", add_forward, .is_list = true},
 	{"host-cids", add_host_cid, .is_list = true},
 	{"tx-buffer-size", set_tx_buffer_size},
@@ -342,8 +368,6 @@ static const struct key keys[] = {
 	{"limit-handshakes", set_limit_handshakes},
 	{"limit-spill-bytes", set_limit_spill_bytes},
 	{"limit-loans", set_limit_loans},
-	{"forward-cid", refuse_forward, .is_refused = true},
-	{"forward-listen", refuse_forward, .is_refused = true},
 };
 
 _Static_assert(VSW_ARRAY_SIZE(keys) == VSW_GUEST_SPEC_N_KEYS, "VSW_GUEST_SPEC_N_KEYS");
@@ -389,8 +413,10 @@ vsw_guest_spec_yaml_key(const char *key, char name[VSW_NAME_SIZE])
 const char *
 vsw_guest_spec_keys(void)
 {
-	return "name, guest-cid, socket, uds-path, forward, host-cids, tx-buffer-size, queue-size, "
-	       "groups, hairpin, lcore, client, socket-mode, socket-owner, socket-group, "
+	return "name, guest-cid, socket, uds-path, forward-cid, forward-listen, forward, "
+	       "host-cids, "
+	       "tx-buffer-size, queue-size, groups, hairpin, lcore, client, socket-mode, "
+	       "socket-owner, socket-group, "
 	       "limit-connections, limit-handshakes, limit-spill-bytes and limit-loans";
 }
 
@@ -404,6 +430,9 @@ clear_list(struct vsw_guest_spec *spec, set_fn add)
 	if (add == add_forward) {
 		spec->n_forwards = 0;
 		memset(spec->forward, 0, sizeof(spec->forward));
+	} else if (add == add_forward_listen) {
+		spec->n_forward_listen = 0;
+		memset(spec->forward_listen, 0, sizeof(spec->forward_listen));
 	} else if (add == add_host_cid) {
 		spec->n_host_cids = 0;
 		memset(spec->host_cid, 0, sizeof(spec->host_cid));
@@ -504,27 +533,50 @@ vsw_guest_spec_set(struct vsw_guest_spec *spec, const char *key, const char *val
 		return -EINVAL;
 	}
 	right = keys[k].is_list ? set_list(spec, keys[k].set, value) : keys[k].set(spec, value);
-	if (right == NULL || !keys[k].is_refused)
-		return say(value, right, why);
-	snprintf(why, VSW_WHY_SIZE, "%s", right);
-	return -EINVAL;
+	return say(value, right, why);
 }
 
 const char *
 vsw_guest_spec_path(const struct vsw_guest_spec *spec, unsigned int i, const char **key)
 {
+	if (i > 0 && spec->uds_path[0] == '\0')
+		i++; /* it is not there */
 	*key = i == 0 ? "socket" : i == 1 ? "uds-path" : "forward";
 	if (i < 2)
 		return i == 0 ? spec->socket : spec->uds_path;
 	return i - 2 < spec->n_forwards ? spec->forward[i - 2].path : NULL;
 }
 
+/* Where the host's end is: uds-path or forward-cid, as in vhost-device-vsock.
+ * @return what is wrong. */
+static const char *
+check_host(const struct vsw_guest_spec *spec, const char **key)
+{
+	const bool has_path = spec->uds_path[0] != '\0';
+	const bool has_cid = spec->forward_cid != VSW_FORWARD_CID_NONE;
+
+	*key = has_path ? "forward-cid" : "uds-path";
+	if (has_path && has_cid)
+		return "a guest has uds-path or forward-cid, not both";
+	if (!has_path && !has_cid)
+		return "it is missing; it is the path of a socket, or there is forward-cid instead";
+	*key = "forward-listen";
+	return spec->n_forward_listen > 0 && !has_cid
+		       ? "it needs forward-cid instead of uds-path; with that, see forward"
+		       : NULL;
+}
+
 int
 vsw_guest_spec_check(struct vsw_guest_spec *spec, const char **key, char why[VSW_WHY_SIZE])
 {
-	*key = spec->socket[0] == '\0' ? "socket" : spec->uds_path[0] == '\0' ? "uds-path" : NULL;
-	if (*key != NULL) {
-		snprintf(why, VSW_WHY_SIZE, "it is missing; it is the path of a socket");
+	const char *wrong = check_host(spec, key);
+
+	if (spec->socket[0] == '\0') {
+		*key = "socket";
+		wrong = "it is missing; it is the path of a socket";
+	}
+	if (wrong != NULL) {
+		strlcpy(why, wrong, VSW_WHY_SIZE);
 		return -EINVAL;
 	}
 	for (unsigned int i = 0; i < spec->n_host_cids; i++) {
@@ -564,6 +616,10 @@ vsw_guest_spec_diff(const struct vsw_guest_spec *a, const struct vsw_guest_spec 
 	if (a->socket_mode != b->socket_mode || a->socket_owner != b->socket_owner ||
 	    a->socket_group != b->socket_group)
 		diff |= VSW_SPEC_DIFF_ACCESS;
+	if (a->forward_cid != b->forward_cid || a->n_forward_listen != b->n_forward_listen ||
+	    memcmp(a->forward_listen, b->forward_listen,
+		   a->n_forward_listen * sizeof(a->forward_listen[0])) != 0)
+		diff |= VSW_SPEC_DIFF_PLACE;
 	if (a->cid != b->cid || a->client != b->client || a->lcore != b->lcore ||
 	    strcmp(a->socket, b->socket) != 0 || strcmp(a->uds_path, b->uds_path) != 0)
 		diff |= VSW_SPEC_DIFF_PLACE;

@@ -32,6 +32,9 @@
 
 #define VSW_MODE_DEFAULT (-1)
 
+/** No forward-cid; as VMADDR_CID_ANY it is nobody's. */
+#define VSW_FORWARD_CID_NONE UINT32_MAX
+
 /** A plain socket: who connects to it is joined to a port of the guest, without CONNECT. */
 struct vsw_forward {
 	char path[VSW_SOCKET_PATH_SIZE];
@@ -42,19 +45,23 @@ struct vsw_guest_spec {
 	char name[VSW_NAME_SIZE]; /**< letters, digits, _ . -; not all digits. "": vm<cid> */
 	uint32_t cid;             /**< 3 to 4294967294 */
 	char socket[VSW_SOCKET_PATH_SIZE];
-	char uds_path[VSW_SOCKET_PATH_SIZE];
+	char uds_path[VSW_SOCKET_PATH_SIZE]; /**< "": forward_cid is in its place */
+	uint32_t forward_cid;  /**< guest's port P of the host: AF_VSOCK forward_cid:P */
 	bool client;           /**< the VMM listens at `socket`, vswd connects */
 	uint32_t window_bytes; /**< tx-buffer-size: receive window per connection */
 	uint32_t queue_size;   /**< longest ring; 0: what virtio allows */
 	uint32_t max_connections;
 	uint32_t max_handshakes; /**< hosts that have not finished their line */
 	uint32_t spill_bytes;
-	uint32_t max_loans; /**< buffers of the guest that a slow host may hold */
+	uint32_t max_loans; /**< loans of its buffers that slow hosts may hold */
 	bool hairpin;
 	int32_t lcore; /**< -1: the one with the fewest guests */
 
 	uint8_t n_forwards;
 	struct vsw_forward forward[VSW_FORWARDS_MAX]; /**< sorted by path, each path once */
+
+	uint8_t n_forward_listen;
+	uint32_t forward_listen[VSW_FORWARDS_MAX]; /**< AF_VSOCK ports; sorted, each once */
 
 	uint8_t n_host_cids;
 	uint32_t host_cid[VSW_HOST_CIDS_MAX]; /**< the host, too; sorted, each once */
@@ -86,8 +93,8 @@ const char *vsw_guest_spec_keys(void);
 const char *vsw_guest_spec_key_at(unsigned int i);
 
 /**
- * Set a key. Numbers are decimal, booleans on/off (or true/false), groups, forward and host-cids
- * `+`-joined lists, which replace what was set before.
+ * Set a key. Numbers are decimal, booleans on/off (or true/false), groups, forward, forward-listen
+ * and host-cids `+`-joined lists, which replace what was set before.
  *
  * @param key in either spelling, guest-cid or guest_cid.
  * @param why out, when it fails: what is wrong with the value and what would be right.
@@ -99,7 +106,7 @@ int vsw_guest_spec_set(struct vsw_guest_spec *spec, const char *key, const char 
 /** Empty the list that @p key is. @return 0; -ENOENT: it is no list. */
 int vsw_guest_spec_clear_list(struct vsw_guest_spec *spec, const char *key);
 
-/** One more element of the list that @p key is: a group, `PATH:PORT` of forward, a CID.
+/** One more element of the list that @p key is: a group, `PATH:PORT` of forward, a port, a CID.
  * @return as above. */
 int vsw_guest_spec_add(struct vsw_guest_spec *spec, const char *key, const char *value,
 		       char why[VSW_WHY_SIZE]);
@@ -110,7 +117,7 @@ int vsw_guest_spec_add_forward(struct vsw_guest_spec *spec, const char *path, co
 
 /**
  * The paths of all sockets of a guest, one by one: `socket` is number 0, then come those that
- * hosts connect to.
+ * hosts connect to. A guest of forward-cid has no uds-path among them.
  *
  * @param key out: the key that path @p i is of.
  * @return NULL: there is no such.
@@ -127,10 +134,12 @@ int vsw_guest_spec_check(struct vsw_guest_spec *spec, const char **key, char why
 
 /** What differs between two guests: a bit each. */
 #define VSW_SPEC_DIFF_NAME 0x01u
-#define VSW_SPEC_DIFF_ROUTES 0x02u  /**< groups, hairpin, host-cids */
-#define VSW_SPEC_DIFF_LIMITS 0x04u  /**< limits, window, queue size */
-#define VSW_SPEC_DIFF_ACCESS 0x08u  /**< mode, owner and group of the sockets */
-#define VSW_SPEC_DIFF_PLACE 0x10u   /**< CID, paths, client, lcore: it becomes another guest */
+#define VSW_SPEC_DIFF_ROUTES 0x02u /**< groups, hairpin, host-cids */
+#define VSW_SPEC_DIFF_LIMITS 0x04u /**< limits, window, queue size */
+#define VSW_SPEC_DIFF_ACCESS 0x08u /**< mode, owner and group of the sockets */
+#define VSW_SPEC_DIFF_PLACE                                                                        \
+	0x10u /**< CID, paths, forward-cid, forward-listen, client, lcore: it                      \
+	       * becomes another guest */
 #define VSW_SPEC_DIFF_FORWARD 0x20u /**< plain sockets */
 uint32_t vsw_guest_spec_diff(const struct vsw_guest_spec *a, const struct vsw_guest_spec *b);
 

@@ -271,6 +271,7 @@ entry_create(struct vsw_control *control, const struct vsw_guest_spec *spec, boo
 	entry->conf.cid = spec->cid;
 	strlcpy(entry->conf.socket, spec->socket, sizeof(entry->conf.socket));
 	strlcpy(entry->conf.uds_path, spec->uds_path, sizeof(entry->conf.uds_path));
+	entry->conf.forward_cid = spec->forward_cid;
 	entry->conf.is_client = spec->client;
 	entry->conf.access = access_of(control, spec);
 	set_limits(&entry->conf, spec);

@@ -19,6 +19,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <linux/vm_sockets.h>
+
 #include <bsd/string.h>
 
 #include <rte_cycles.h>
@@ -57,7 +59,7 @@ struct listener {
 	uint32_t port;          /* VSW_PORT_FROM_LINE: hosts say it */
 	struct rte_timer pause; /* not watched meanwhile */
 	LIST_ENTRY(listener) entry;
-	char path[VSW_SOCKET_PATH_SIZE];
+	char path[VSW_SOCKET_PATH_SIZE]; /* "": of AF_VSOCK */
 };
 
 struct vsw_handshakes {
@@ -403,11 +405,34 @@ open_socket(const char *path, const struct vsw_socket_access *access)
 	return fd;
 }
 
+/* @return a socket that listens at AF_VSOCK port @p port of whatever CID the host has, or -errno.
+ */
+static int
+open_vsock(uint32_t port)
+{
+	const struct sockaddr_vm addr = {
+		.svm_family = AF_VSOCK,
+		.svm_cid = VMADDR_CID_ANY,
+		.svm_port = port,
+	};
+	int rc, fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) == 0 &&
+	    listen(fd, SOMAXCONN) == 0)
+		return fd;
+	rc = -errno;
+	close(fd);
+	return rc;
+}
+
 /* Unlinked first: nobody finds a socket that nobody serves. */
 static void
 close_socket(const char *path, int fd)
 {
-	unlink(path);
+	if (path[0] != '\0')
+		unlink(path);
 	close(fd);
 }
 
@@ -439,18 +464,18 @@ listener_destroy(struct listener *listener)
 static int
 watch(struct vsw_handshakes *hs, struct listener *listener, const char *path, uint32_t port)
 {
-	int rc, fd = open_socket(path, &hs->guest->access);
+	int rc, fd = path != NULL ? open_socket(path, &hs->guest->access) : open_vsock(port);
 
 	if (fd < 0)
 		return fd;
 	listener->watch = (struct vsw_watch){.fn = on_listener, .fd = fd};
 	listener->hs = hs;
 	listener->port = port;
-	strlcpy(listener->path, path, sizeof(listener->path));
+	strlcpy(listener->path, path != NULL ? path : "", sizeof(listener->path));
 	rte_timer_init(&listener->pause);
 	rc = vsw_loop_watch(hs->loop, &listener->watch, EPOLLIN);
 	if (rc != 0)
-		close_socket(path, fd);
+		close_socket(listener->path, fd);
 	return rc;
 }
 

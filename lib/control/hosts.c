@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The sockets of a guest that hosts connect to: its uds path and the plain ones. While the guest
- * serves they follow its spec: those that go are closed when the spec changes, those that come
- * are made when guests that leave have let go of their paths.
+ * The sockets of a guest that hosts connect to: its uds path or AF_VSOCK ports, and the plain ones.
+ * While the guest serves they follow its spec: those that go are closed when the spec changes,
+ * those that come are made when guests that leave have let go of their paths.
  */
 #include <errno.h>
 #include <string.h>
@@ -21,6 +21,21 @@ has_forward(const struct vsw_guest_spec *spec, const struct vsw_forward *forward
 	return false;
 }
 
+/* A guest of uds-path has the one socket, one of forward-cid has AF_VSOCK ports. */
+static int
+listen_for_hosts(struct vsw_handshakes *hs, const struct vsw_guest_spec *spec, const char **what)
+{
+	int rc = 0;
+
+	*what = spec->uds_path;
+	if (spec->uds_path[0] != '\0')
+		return vsw_handshakes_listen(hs, spec->uds_path, VSW_PORT_FROM_LINE);
+	*what = "forward-listen";
+	for (unsigned int i = 0; i < spec->n_forward_listen && rc == 0; i++)
+		rc = vsw_handshakes_listen(hs, NULL, spec->forward_listen[i]);
+	return rc;
+}
+
 int
 hosts_admit(struct entry *entry, const char **path)
 {
@@ -28,12 +43,12 @@ hosts_admit(struct entry *entry, const char **path)
 	struct vsw_handshakes *hs;
 	int rc;
 
-	*path = spec->uds_path;
+	*path = spec->socket;
 	hs = vsw_handshakes_create(entry->control->loop, &entry->conf, &entry->counters,
 				   VSW_HANDSHAKE_TIMEOUT_MS);
 	if (hs == NULL)
 		return -ENOMEM;
-	rc = vsw_handshakes_listen(hs, spec->uds_path, VSW_PORT_FROM_LINE);
+	rc = listen_for_hosts(hs, spec, path);
 	for (unsigned int i = 0; i < spec->n_forwards && rc == 0; i++) {
 		*path = spec->forward[i].path;
 		rc = vsw_handshakes_listen(hs, *path, spec->forward[i].port);

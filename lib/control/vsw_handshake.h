@@ -38,6 +38,7 @@ struct vsw_handshakes *vsw_handshakes_create(struct vsw_loop *loop,
  * Make a socket at @p path, with the guest's access, and accept hosts there. A stale socket in
  * its place is removed.
  *
+ * @param path NULL: listen at the host's AF_VSOCK port @p port instead, for all its CIDs.
  * @param port of the guest, or VSW_PORT_FROM_LINE.
  * @return 0; -EADDRINUSE: somebody is there; other -errno. There is no socket then.
  */

@@ -26,7 +26,8 @@ struct vsw_guest_conf {
 	char socket[sizeof(((struct sockaddr_un *)0)->sun_path)];   /**< vhost-user listener */
 	char uds_path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /**< hybrid listener; guest
 								     * port P: <uds_path>_<P> */
-	bool is_client;                  /**< the VMM listens at `socket`, we connect */
+	uint32_t forward_cid; /**< when uds_path is "": guest port P: AF_VSOCK, this CID */
+	bool is_client;       /**< the VMM listens at `socket`, we connect */
 	struct vsw_socket_access access; /**< of both sockets, when they are made */
 
 	/* May change. */

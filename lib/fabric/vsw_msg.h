@@ -45,8 +45,8 @@ enum vsw_role {
  * the other and only handed back.
  */
 #define VSW_MSG_TABLE(X)                                                                           \
-	/* A guest asks for host port `port`: connect to <uds_path>_<port>. conn, guest, port.     \
-	 * Reply OPENED. */                                                                        \
+	/* A guest asks for host port `port`: connect to <uds_path>_<port>, or AF_VSOCK. conn,     \
+	 * guest, port. Reply OPENED. */                                                           \
 	X(CONNECT, BRIDGE, "connect")                                                              \
 	/* result 0: `stream` is open; or -errno and there is no stream. */                        \
 	X(OPENED, POLL, "opened")                                                                  \
@@ -61,8 +61,8 @@ enum vsw_role {
 	/* The guest accepted, the stream is `conn`'s from now on: write "OK <port>\n" to it,      \
 	 * unless it is plain. Freed by the bridge. */                                             \
 	X(ACCEPT, BRIDGE, "accept")                                                                \
-	/* Loan: write the `len` bytes of segs[0..n_segs) to the stream. Reply WROTE, at once.     \
-	 * `chain` is the lender's own. */                                                         \
+	/* Loan: write the `len` bytes of segs[0..n_segs) to the stream. Reply WROTE, at once and  \
+	 * in the order of the WRITEs. `chain` is the lender's own. */                             \
 	X(WRITE, BRIDGE, "write")                                                                  \
 	/* The loan is back. `len`: bytes of it that reached the socket; the rest was spilled      \
 	 * and is reported by NOTICE, or, with `result` < 0 (the host reads no more), dropped. */  \
@@ -91,7 +91,7 @@ enum vsw_role {
 	 * `buf_alloc` and `fwd_cnt` as the sending guest last told them. */                       \
 	X(PEER_CONNECT, POLL, "peer-connect")                                                      \
 	/* Loan: `len` bytes of segs[0..n_segs) for the receiver's `stream`; credit. With          \
-	 * VSW_MSG_F_NO_HOLD it must come back at once. Reply WROTE, as above. */                  \
+	 * VSW_MSG_F_NO_HOLD it must come back at once. Reply WROTE, in order, as above. */        \
 	X(PEER_DATA, POLL, "peer-data")                                                            \
 	/* What the other guest has said, `flags`: VSW_MSG_F_ACCEPTED, _CREDIT_UPDATE,             \
 	 * _CREDIT_REQUEST, _SHUT_SEND, _SHUT_RECV; credit. And `len` bytes of earlier PEER_DATA   \
@@ -218,7 +218,7 @@ struct vsw_tally {
 	const uint16_t *n_loans;     /**< of the poll role: WRITE and PEER_DATA out; else NULL */
 };
 
-/** A chain of a READ: which head, and how many of segs[0..n_segs) are its. */
+/** A chain of a loan: which head; of a READ also how many of segs[0..n_segs) are its. */
 struct vsw_msg_chain {
 	uint16_t head;
 	uint8_t n_segs;
@@ -230,8 +230,8 @@ struct vsw_msg {
 	uint8_t verb; /**< enum vsw_verb */
 	uint8_t flags;
 	uint16_t n_segs;
-	uint16_t n_chains; /**< of READ and FILLED */
-	uint16_t loan;     /**< of WRITE and WROTE: the lender's name of the chain */
+	uint16_t n_chains; /**< entries of `chain` */
+	uint16_t n_descs;  /**< of WRITE, PEER_DATA and WROTE: the lender's own */
 	uint32_t len;      /**< bytes, see the verb */
 	int32_t result;    /**< 0 or -errno, see the verb */
 	uint32_t port;

@@ -660,6 +660,7 @@ frontend_check(struct vsw_guest *g)
 	if (g->vhost_fd < 0)
 		return -EPIPE;
 	if (recv(g->vhost_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) {
+		guest_process(g); /* what it did before it closed */
 		frontend_detach(g);
 		return guest_fail(g, -EPIPE, "the switch closed the vhost-user connection");
 	}

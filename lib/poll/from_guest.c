@@ -14,8 +14,13 @@
 #include "vsw_iov.h"
 #include "poll_guest.h"
 
-/* Messages that one chain can need: all its segments. */
-#define PARTS_MAX ((VSW_BURST_SEGS + VSW_MSG_SEGS - 1) / VSW_MSG_SEGS)
+/* A message takes packets up to so many bytes in all: beyond that it is the copying that costs, and
+ * all its chains stay out until the far end has taken the last of them. */
+#define PARCEL_BYTES_MAX (16u * 1024)
+
+/* Of each packet that much is fetched ahead: the header, a small payload, and what lies before
+ * them in the first cache line. */
+#define AHEAD 192
 
 static void
 refuse(struct guest *guest, const struct vsw_pkt *pkt, enum vsw_counter why)
@@ -90,42 +95,63 @@ trim_to_payload(struct vsw_chain *chain, uint32_t len)
 	chain->n_segs = n;
 }
 
-static void
-free_all(struct guest *guest, struct vsw_msg **msgs, unsigned int n)
+/*
+ * A parcel: messages with payload that goes to one far end, and was not sent yet. Small packets
+ * that follow each other share a message; a chain of many pieces takes several, and comes back
+ * with the last of them (they come back in order). It is sent before anything else happens to
+ * its flow, and at the end of the burst.
+ */
+struct parcel {
+	struct flow *flow;     /* NULL: nothing is in it */
+	struct vsw_msg *first; /* those behind it are empty */
+};
+
+static bool
+has_room(const struct vsw_msg *msg, const struct vsw_chain *chain)
 {
-	while (n > 0)
-		guest_free(guest, msgs[--n]);
+	return msg->n_segs + chain->n_segs <= VSW_MSG_SEGS && msg->n_chains < VSW_MSG_SEGS &&
+	       msg->len + chain->len <= PARCEL_BYTES_MAX;
 }
 
-/* All messages for a chain of n_segs segments, or none. */
-static unsigned int
-alloc_parts(struct flow *flow, uint16_t n_segs, struct vsw_msg *msgs[PARTS_MAX])
+static bool
+alloc_parts(struct flow *flow, unsigned int n_parts, struct parcel *parcel)
 {
 	enum vsw_verb verb = flow->sibling != NULL ? VSW_MSG_PEER_DATA : VSW_MSG_WRITE;
 	struct guest *guest = flow->guest;
-	unsigned int n_parts = (n_segs + VSW_MSG_SEGS - 1) / VSW_MSG_SEGS;
 
-	if (guest->n_free_loans == 0 ||
-	    (guest->n_parts_out > 0 &&
-	     guest->n_parts_out + n_parts > vsw_guest_word(&guest->conf->max_loans))) {
+	if (guest->n_loans_out > 0 &&
+	    guest->n_loans_out + n_parts > vsw_guest_word(&guest->conf->max_loans)) {
 		vsw_count(&guest->counters, VSW_CTR_LOAN_STALLS, 1);
-		return 0;
+		return false;
 	}
-	for (unsigned int i = 0; i < n_parts; i++) {
-		msgs[i] = guest_alloc(guest, verb);
-		if (msgs[i] == NULL) {
-			free_all(guest, msgs, i);
-			return 0;
-		}
+	parcel->flow = flow;
+	while (n_parts-- > 0) {
+		struct vsw_msg *msg = guest_alloc(guest, verb);
+
+		if (msg == NULL)
+			return false;
+		msg->next = parcel->first;
+		parcel->first = msg;
 	}
-	return n_parts;
+	return true;
+}
+
+static void
+free_empty(struct guest *guest, struct parcel *parcel)
+{
+	while (parcel->first != NULL && parcel->first->n_segs == 0) {
+		struct vsw_msg *msg = parcel->first;
+
+		parcel->first = msg->next;
+		guest_free(guest, msg);
+	}
 }
 
 /* A sibling that has no room yet may keep the loan: there is plenty left for others. */
 static bool
 may_be_held(const struct guest *guest)
 {
-	return guest->n_parts_out <= LOANS_BEFORE_NO_HOLD(guest) &&
+	return guest->n_loans_out <= LOANS_BEFORE_NO_HOLD(guest) &&
 	       guest->n_descs_out <= guest->from_guest.conf.size / RING_FRACTION_HELD;
 }
 
@@ -140,37 +166,69 @@ time_if_due(struct guest *guest)
 }
 
 static void
-lend(struct flow *flow, const struct vsw_chain *chain, struct vsw_msg **msgs, unsigned int n_parts)
+send_first(struct parcel *parcel)
 {
+	struct flow *flow = parcel->flow;
 	struct guest *guest = flow->guest;
-	uint16_t n_descs = chain->n_segs + 1; /* its header may have one of its own */
-	uint16_t loan = guest->free_loan[--guest->n_free_loans];
-	const struct iovec *seg = chain->segs;
-	uint16_t left = chain->n_segs;
+	struct vsw_msg *msg = parcel->first;
 
-	guest->loan[loan] = (struct loan){
-		.head = chain->head,
-		.n_parts = (uint16_t)n_parts,
-		.n_descs = n_descs,
-	};
-	flow->n_loans_out += n_parts;
-	guest->n_parts_out += n_parts;
-	guest->n_descs_out += n_descs;
+	parcel->first = msg->next;
+	guest->n_loans_out++;
+	guest->n_descs_out += msg->n_descs;
+	flow->n_loans_out++;
+	if (flow->sibling != NULL && !may_be_held(guest))
+		msg->flags = VSW_MSG_F_NO_HOLD;
+	far_address(flow, msg);
+	vsw_msg_send(flow->far_loop, msg);
+}
+
+static void
+parcel_send(struct parcel *parcel)
+{
+	if (parcel->flow == NULL)
+		return;
+	if (parcel->first != NULL)
+		send_first(parcel);
+	flow_schedule(parcel->flow); /* its window may have opened */
+	parcel->flow = NULL;
+}
+
+/* Make room for a chain. False: there is no message now. */
+static bool
+parcel_open(struct parcel *parcel, struct flow *flow, const struct vsw_chain *chain)
+{
+	if (parcel->flow == flow && has_room(parcel->first, chain))
+		return true;
+	parcel_send(parcel);
+	if (alloc_parts(flow, (chain->n_segs + VSW_MSG_SEGS - 1) / VSW_MSG_SEGS, parcel))
+		return true;
+	free_empty(flow->guest, parcel);
+	parcel->flow = NULL;
+	return false;
+}
+
+/* There is room for it. */
+static void
+parcel_add(struct parcel *parcel, const struct vsw_chain *chain)
+{
+	struct flow *flow = parcel->flow;
+	uint64_t since = time_if_due(flow->guest);
+
 	window_given(flow, chain->len);
-	msgs[n_parts - 1]->since = time_if_due(guest);
-	for (unsigned int i = 0; i < n_parts; i++) {
-		struct vsw_msg *msg = msgs[i];
+	for (uint16_t i = 0; i < chain->n_segs; i++) {
+		struct vsw_msg *msg;
 
-		far_address(flow, msg);
-		msg->loan = loan;
-		if (flow->sibling != NULL && !may_be_held(guest))
-			msg->flags = VSW_MSG_F_NO_HOLD;
-		for (; left > 0 && msg->n_segs < VSW_MSG_SEGS; left--, seg++) {
-			msg->segs[msg->n_segs++] = *seg;
-			msg->len += seg->iov_len;
-		}
-		vsw_msg_send(flow->far_loop, msg);
+		if (parcel->first->n_segs == VSW_MSG_SEGS)
+			send_first(parcel);
+		msg = parcel->first;
+		msg->segs[msg->n_segs++] = chain->segs[i];
+		msg->len += chain->segs[i].iov_len;
+		msg->n_descs++;
 	}
+	parcel->first->chain[parcel->first->n_chains++].head = chain->head;
+	parcel->first->n_descs++; /* the header may have one of its own */
+	if (since != 0)
+		parcel->first->since = since;
 }
 
 static void
@@ -181,18 +239,16 @@ note_stall(struct flow *flow)
 }
 
 static bool
-take_payload(struct flow *flow, const struct vsw_pkt *pkt, struct vsw_chain *chain)
+take_payload(struct parcel *parcel, struct flow *flow, const struct vsw_pkt *pkt,
+	     struct vsw_chain *chain)
 {
 	struct guest *guest = flow->guest;
-	struct vsw_msg *msgs[PARTS_MAX];
-	unsigned int n_parts;
 	uint32_t actions;
 
 	if (flow->untold != 0)
 		return false;
 	trim_to_payload(chain, pkt->len);
-	n_parts = alloc_parts(flow, chain->n_segs, msgs);
-	if (n_parts == 0)
+	if (!parcel_open(parcel, flow, chain))
 		return false;
 
 	vsw_count(&guest->counters, VSW_CTR_FROM_GUEST_BYTES, pkt->len);
@@ -203,12 +259,15 @@ take_payload(struct flow *flow, const struct vsw_pkt *pkt, struct vsw_chain *cha
 		flow->from_guest_bytes += pkt->len;
 		if (vsw_conn_is_used_up(&flow->conn))
 			note_stall(flow);
-		lend(flow, chain, msgs, n_parts);
+		parcel_add(parcel, chain);
 	} else {
-		free_all(guest, msgs, n_parts);
+		free_empty(guest, parcel);
 		vsw_virtq_push(&guest->from_guest, chain->head, 0);
 	}
-	flow_act(flow, actions & ~VSW_CONN_ACT_DELIVER);
+	if (actions != VSW_CONN_ACT_DELIVER) {
+		parcel_send(parcel);
+		flow_act(flow, actions & ~VSW_CONN_ACT_DELIVER);
+	}
 	return true;
 }
 
@@ -258,7 +317,7 @@ take_bad(struct guest *guest, const struct vsw_pkt *pkt, enum vsw_pkt_verdict ve
 
 /* False: it cannot be taken now and was not looked at. */
 static bool
-take_chain(struct guest *guest, struct vsw_chain *chain)
+take_chain(struct guest *guest, struct parcel *parcel, struct vsw_chain *chain)
 {
 	uint8_t raw[VSW_PKT_HDR_LEN];
 	size_t raw_len = vsw_iov_copy_out(raw, chain->segs, chain->n_segs, sizeof(raw));
@@ -274,9 +333,10 @@ take_chain(struct guest *guest, struct vsw_chain *chain)
 		 * waits for nothing. */
 		if (flow != NULL && pkt.op == VSW_OP_RW && pkt.len > 0 &&
 		    flow->conn.state != VSW_CONN_CLOSED)
-			return take_payload(flow, &pkt, chain);
+			return take_payload(parcel, flow, &pkt, chain);
 	}
 
+	parcel_send(parcel);
 	if (verdict != VSW_PKT_SHORT)
 		poll_tap(guest, &pkt, raw, NULL, 0);
 	if (verdict != VSW_PKT_OK)
@@ -287,16 +347,35 @@ take_chain(struct guest *guest, struct vsw_chain *chain)
 	return true;
 }
 
+/* The guest wrote its packets on another cpu: let their first lines travel together. */
+static void
+fetch_ahead(const struct vsw_chain *chain)
+{
+	size_t done = 0;
+
+	for (uint16_t i = 0; i < chain->n_segs && done < AHEAD; i++) {
+		const uint8_t *base = chain->segs[i].iov_base;
+
+		for (size_t at = 0; at < chain->segs[i].iov_len && at < AHEAD; at += 64)
+			__builtin_prefetch(base + at);
+		done += chain->segs[i].iov_len;
+	}
+}
+
 unsigned int
 from_guest_pass(struct vsw_poll *poll, struct guest *guest)
 {
 	struct vsw_chain_burst *burst = &poll->burst;
 	uint16_t max = (uint16_t)vsw_min_u32(VSW_BURST, guest_reset_room(guest));
+	struct parcel parcel = {0};
 	uint16_t n_taken = 0;
 
 	vsw_virtq_pop(&guest->from_guest, burst, max);
-	while (n_taken < burst->n_chains && take_chain(guest, &burst->chain[n_taken]))
+	for (uint16_t i = 0; i < burst->n_chains; i++)
+		fetch_ahead(&burst->chain[i]);
+	while (n_taken < burst->n_chains && take_chain(guest, &parcel, &burst->chain[n_taken]))
 		n_taken++;
+	parcel_send(&parcel);
 	for (uint16_t i = n_taken; i < burst->n_chains; i++)
 		vsw_virtq_unpop(&guest->from_guest, burst->chain[i].head);
 	vsw_count(&guest->counters, VSW_CTR_FROM_GUEST_PACKETS, n_taken);
@@ -309,16 +388,13 @@ from_guest_on_wrote(void *ctx, struct vsw_msg *msg)
 {
 	struct vsw_poll *poll = ctx;
 	struct guest *guest = poll->by_id[msg->guest->id];
-	struct loan *loan = &guest->loan[msg->loan];
 	struct flow *flow = msg->conn;
 	uint32_t len = msg->len;
 
-	guest->n_parts_out--;
-	if (--loan->n_parts == 0) {
-		vsw_virtq_push(&guest->from_guest, loan->head, 0);
-		guest->n_descs_out -= loan->n_descs;
-		guest->free_loan[guest->n_free_loans++] = msg->loan;
-	}
+	guest->n_loans_out--;
+	guest->n_descs_out -= msg->n_descs;
+	for (uint16_t i = 0; i < msg->n_chains; i++)
+		vsw_virtq_push(&guest->from_guest, msg->chain[i].head, 0);
 	guest_free(guest, msg);
 	flow->n_loans_out--;
 	if (len > 0) {

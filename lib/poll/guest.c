@@ -41,14 +41,12 @@ guest_create(struct vsw_poll *poll, const struct vsw_guest_conf *conf)
 		.counters = &guest->counters,
 		.hists = &guest->hists,
 		.n_conns = &guest->n_flows,
-		.n_loans = &guest->n_parts_out,
+		.n_loans = &guest->n_loans_out,
 	};
 	TAILQ_INIT(&guest->flows);
 	TAILQ_INIT(&guest->ready);
 	TAILQ_INIT(&guest->untold);
 	TAILQ_INIT(&guest->due);
-	for (uint16_t i = 0; i < LOANS_MAX; i++)
-		guest->free_loan[guest->n_free_loans++] = i;
 	if (vsw_conn_table_init(&guest->conns, (uint32_t)rte_rand()) != 0) {
 		free(guest);
 		return NULL;
@@ -268,7 +266,7 @@ guest_stop(struct guest *guest, struct vsw_msg *stop)
 {
 	guest->stopping = stop;
 	vsw_trace_guest_quiesce(guest->conf->cid, (stop->flags & VSW_MSG_F_RESET) != 0,
-				guest->n_parts_out, guest->n_reads_out);
+				guest->n_loans_out, guest->n_reads_out);
 	if (stop->flags & VSW_MSG_F_RESET) {
 		for_each_flow(guest, VSW_CONN_EV_GUEST_GONE);
 		guest->n_resets = 0;
@@ -373,9 +371,9 @@ void
 guest_progress(struct guest *guest)
 {
 	if (guest->stopping != NULL) {
-		if (guest->n_parts_out == 0 && guest->n_reads_out == 0)
+		if (guest->n_loans_out == 0 && guest->n_reads_out == 0)
 			finish_stop(guest);
-		else if (guest->n_parts_out > 0)
+		else if (guest->n_loans_out > 0)
 			recall(guest);
 	}
 	if (guest->draining != NULL && guest->stopping == NULL && is_told(guest)) {

@@ -28,13 +28,11 @@
 
 /*
  * Messages that one guest may have out and waits to see again: whatever it does, it takes no
- * more than this of the common pool. Of these, loans of what it sends, which a host that does
- * not read can keep for long:
+ * more than this of the common pool. Of these, conf->max_loans are loans of what it sends (or
+ * those of one chain of many pieces), which a host that does not read can keep for long, and so
+ * many are loans of its receive buffers:
  */
 #define MSGS_MAX 128
-#define LOANS_MAX VSW_LOANS_MAX
-
-/* ... and loans of its receive buffers. */
 #define READS_MAX 16
 
 /* Resets that wait for a receive buffer. When all are used, nothing more is taken from the
@@ -116,13 +114,6 @@ struct flow {
 
 TAILQ_HEAD(flow_list, flow);
 
-/* A chain that is lent out, perhaps in several messages. */
-struct loan {
-	uint16_t head;
-	uint16_t n_parts; /* messages that are not back yet */
-	uint16_t n_descs; /* of the guest's ring, at most */
-};
-
 enum guest_state {
 	GUEST_STOPPED, /* no rings, no connections */
 	GUEST_PAUSED,  /* no rings for a moment; connections wait */
@@ -160,12 +151,9 @@ struct guest {
 	unsigned int n_resets;
 
 	/* Loans. */
-	struct loan loan[LOANS_MAX];
-	uint16_t free_loan[LOANS_MAX];
-	uint16_t n_free_loans;
 	uint16_t n_msgs_out;  /* all messages that will come back */
-	uint16_t n_parts_out; /* WRITE and PEER_DATA messages */
-	uint32_t n_descs_out; /* of all loans */
+	uint16_t n_loans_out; /* WRITE and PEER_DATA messages */
+	uint32_t n_descs_out; /* descriptors of its ring that these hold, at most */
 	uint16_t n_reads_out; /* READ messages */
 	uint32_t n_untimed;   /* packets with payload until one is timed again */
 	uint32_t recv_room;   /* payload that its last receive buffer had room for */

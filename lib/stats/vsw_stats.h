@@ -56,7 +56,7 @@
 	  "the guest had used up its window: it had to wait")                                      \
 	X(BUFFER_STALLS, "buffer_stalls", "the guest had no receive buffer posted")                \
 	X(MESSAGE_STALLS, "message_stalls", "no message was free: the guest had to wait")          \
-	X(LOAN_STALLS, "loan_stalls", "too many chains were lent out: the guest had to wait")      \
+	X(LOAN_STALLS, "loan_stalls", "too many loans were out: the guest had to wait")            \
 	X(SPILLED_BYTES, "spilled_bytes", "bytes buffered because their reader was slow")          \
 	X(WINDOWS_CUT, "windows_cut", "windows made smaller because the spill budget is small")    \
 	X(FLUSH_TIMEOUTS, "flush_timeouts", "closed streams whose host reader took nothing")       \

@@ -54,6 +54,24 @@ class Client(unittest.TestCase):
         self.fails(3, "there is no guest six", "guest", "del", "six", "five")
         self.assertEqual(2, len(self.json("guest", "list")["guests"]))
 
+    def test_a_guest_of_af_vsock(self):
+        try:
+            socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM).close()
+        except OSError as e:
+            self.skipTest(f"this host has no AF_VSOCK: {e}")
+        self.vsw("guest", "add", "guest-cid=9", f"socket={self.d.folder}/9", "forward-cid=1",
+                 "forward-listen=19552+19551")
+        shown = self.json("guest", "show", "9")
+        self.assertEqual((1, [19551, 19552], None),
+                         (shown["forward_cid"], shown["forward_listen"], shown["uds_path"]))
+        with socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM) as taken:
+            self.assertRaises(OSError, taken.bind, (socket.VMADDR_CID_ANY, 19551))
+        self.fails(3, "forward-listen: port 19551 is also that of guest 9", "guest", "add", "guest-cid=10",
+                   f"socket={self.d.folder}/10", "forward-cid=1", "forward-listen=19551")
+        self.vsw("guest", "change", "9", "forward-listen=")
+        self.assertEqual([], self.json("guest", "show", "9")["forward_listen"])
+        self.vsw("guest", "del", "9")
+
     def test_relative_paths_are_the_callers(self):
         subprocess.run([VSW, "guest", "add", "guest-cid=9", "socket=s", "uds-path=u"],
                        cwd=self.d.folder, env=self.d.env, check=True, stdout=subprocess.DEVNULL)

@@ -18,13 +18,17 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import statistics
 import subprocess
 import sys
+import time
 
 import noise
+import page
 import rows
 import switches
+import table
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 REFUSED = 3
@@ -82,13 +86,18 @@ class Bench:
 
     def load_on(self, dut, row, verify=False):
         """Start a switch, run a row's load on it, stop it. @return the result."""
-        dut.start(row.n_guests, row.idle)
+        dut.start(row)
+        others = None
         try:
             sockets = [f"--guest={dut.folder}/vm%u.vhost", f"--host={dut.folder}/vm%u.vsock"]
             args = [*row.args, f"--guests={row.n_guests}", *sockets, *self.time_args(),
                     f"--watch={dut.process.pid}", *([] if verify else ["--no-verify"])]
             if row.counts_syscalls:
                 return self.count_syscalls(dut, args)
+            if row.counts_turns:
+                return self.count_turns(dut, row, args)
+            if row.n_beside:
+                others = self.hold(row.n_beside, sockets)
             watch = noise.Watch(self.cpus, [dut.process.pid])
             result = self.run_load(args, self.opt.time + 60)
             result["foreign"] = watch.share()
@@ -100,10 +109,45 @@ class Bench:
         except subprocess.TimeoutExpired:
             raise Failed("hangs") from None
         finally:
+            if others is not None:
+                others.kill()
+                others.wait()
             dut.stop()
+
+    def hold(self, n_guests, sockets):
+        """Guests that do nothing, behind the row's own, which sleep: they cost the load nothing.
+        @return their process."""
+        others = subprocess.Popen(
+            [self.vsw_guest, "hold", f"--guests={n_guests}", "--first=4", "--connections=0",
+             "--wait=interrupt", "--time=3600", *sockets], stdout=subprocess.DEVNULL,
+            preexec_fn=self.load_place.apply)
+        time.sleep(self.opt.settle)
+        return others
+
+    def count_turns(self, dut, row, args):
+        """How long a turn of a switch's loop takes for each guest while nothing happens."""
+        load = subprocess.Popen([self.vsw_guest, *args, "--time=3600"],
+                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                                preexec_fn=self.load_place.apply)
+        try:
+            time.sleep(self.opt.settle)
+            begin = dut.turns(), noise.run_seconds(dut.process.pid)
+            watch = noise.Watch(self.cpus, [dut.process.pid])
+            time.sleep(self.opt.time)
+            foreign = watch.share()
+            end = dut.turns(), noise.run_seconds(dut.process.pid)
+            if load.poll() is not None:
+                raise Failed(load.stderr.read().strip())
+        finally:
+            load.kill()
+            load.communicate()
+        ns = 1e9 * (end[1] - begin[1]) / (end[0] - begin[0])
+        return {"turn_ns_per_guest": ns / row.n_guests, "foreign": foreign}
 
     def count_syscalls(self, dut, args):
         out = f"{dut.folder}/strace"
+        if shutil.which("strace") is None:
+            raise Failed("there is no strace")
         tracer = subprocess.Popen(["strace", "-f", "-c", "-U", "calls,name", "-o", out,
                                    "-p", str(dut.process.pid)],
                                   stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
@@ -209,32 +253,6 @@ class Bench:
                         print(f"{dut.name}: {path}, {size} bytes: {remark}")
 
 
-# -- the table
-
-def number(value):
-    if value is None:
-        return "-"
-    if value >= 10000:
-        return f"{value:,.0f}"
-    return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
-
-
-def figure(entry, name):
-    """The one number for a thing: see above."""
-    values = entry["values"].get(name)
-    if not values:
-        return None
-    if entry["is_noisy"]:
-        return min(values) if entry["is_lower_better"] else max(values)
-    return statistics.median(values)
-
-
-def spread(entry, name):
-    values = entry["values"][name]
-    text = number(figure(entry, name))
-    return text if len(values) == 1 else f"{text} [{number(min(values))}-{number(max(values))}]"
-
-
 def summarize(bench, row, passes):
     """@return for each metric of the row what the table says of it."""
     quiet = [p for p in passes if bench.is_quiet(p)]
@@ -251,62 +269,11 @@ def summarize(bench, row, passes):
             failed = [r["failed"] for r in results if "failed" in r]
             if failed:
                 entry["failed"][name] = f"{failed[0]} ({len(failed)} of {len(results)} passes)"
-            if name == bench.duts[0].name and entry["values"][name]:
-                entry["busy"] = statistics.median(r["generator_busy"] for r in results
-                                                  if "values" in r)
+            if name == bench.duts[0].name:
+                busy = [r["generator_busy"] for r in results if "generator_busy" in r]
+                entry["busy"] = statistics.median(busy) if busy else None
         summary.append(entry)
     return summary
-
-
-def ratio(entry, name, of):
-    """How many times better @p name is than @p of."""
-    a, b = figure(entry, name), figure(entry, of)
-    if a is None or b is None:
-        return None
-    if entry["is_lower_better"]:
-        a, b = b, a
-    return a / b if a and b else None
-
-
-def columns(bench):
-    names = [d.name for d in bench.duts]
-    return ["row", "unit", *names, *[f"x {n}" for n in names[1:]], "limit", "of limit",
-            "load cpu", "quiet"]
-
-
-def line_of(bench, entry):
-    names = [d.name for d in bench.duts]
-    first = names[0]
-    cells = [("~ " if entry["is_noisy"] else "") + entry["row"], entry["unit"]]
-    cells += [spread(entry, n) if entry["values"][n]
-              else entry["failed"].get(n, "-").split(" (")[0][:28] for n in names]
-    for name in names[1:]:
-        r = ratio(entry, first, name)
-        cells.append("-" if r is None else f"{r:.2f}")
-    cells.append(number(figure(entry, "limit")))
-    r = ratio(entry, first, "limit")
-    cells.append("-" if r is None else f"{100 * r:.0f} %")
-    cells.append("-" if entry["busy"] is None else f"{100 * entry['busy']:.0f} %")
-    cells.append(f"{entry['n_quiet']}/{entry['n_passes']}")
-    return cells
-
-
-def print_table(bench, entries):
-    table = [columns(bench)] + [line_of(bench, e) for e in entries]
-    widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
-    for n, line in enumerate(table):
-        print("| " + " | ".join(c.ljust(w) for c, w in zip(line, widths)) + " |")
-        if n == 0:
-            print("|" + "|".join("-" * (w + 2) for w in widths) + "|")
-
-
-def print_notes(bench, entries):
-    for entry in entries:
-        for name, why in entry["failed"].items():
-            print(f"{entry['row']}: {name}: {why}")
-    print("x NAME: how many times better vswd is. limit: the load without a switch. load cpu:\n"
-          "how busy the generator was with vswd; near 100 % it is the limit, not the switch.\n"
-          "quiet: passes in which the machine was ours; ~: too few of them, so the best pass counts.")
 
 
 # -- command line
@@ -322,6 +289,8 @@ def parse_args():
     parser.add_argument("--retries", type=int, help="more passes in place of noisy ones (5)")
     parser.add_argument("--time", type=float, help="seconds of a measurement (1)")
     parser.add_argument("--warmup", type=float, default=0.3)
+    parser.add_argument("--settle", type=float, default=1.5,
+                        help="seconds for idle guests to come up (1.5)")
     parser.add_argument("--patience", type=float, default=1,
                         help="seconds to wait before each pass for others to be quiet (1)")
     parser.add_argument("--nice", type=int, default=-20, help="priority of what is measured")
@@ -332,10 +301,14 @@ def parse_args():
     parser.add_argument("--peer", help="vhost-device-vsock to use instead of Debian's")
     parser.add_argument("--no-peer", action="store_true")
     parser.add_argument("--no-gate", action="store_true", help="skip the verified streams")
-    parser.add_argument("--optional", action="store_true",
-                        help="with the optional rows (system calls, by strace)")
     parser.add_argument("--json", help="where the results go (build/perf/bench-<time>.json)")
+    parser.add_argument("--page", help="a page with a place for the figures, to write them into: "
+                        "doc/guides/performance.md")
+    parser.add_argument("--from", dest="from_json", metavar="JSON",
+                        help="measure nothing: write the page from these results")
     opt = parser.parse_args()
+    if opt.from_json and not opt.page:
+        parser.error("--from needs --page")
     opt.passes = opt.passes or (3 if opt.quick else 5)
     opt.retries = opt.retries if opt.retries is not None else (1 if opt.quick else 5)
     opt.time = opt.time or (0.3 if opt.quick else 1)
@@ -343,28 +316,61 @@ def parse_args():
 
 
 def is_selected(row, opt):
-    if not opt.pattern:
-        return opt.optional or not row.is_optional
-    return any(p in row.name or fnmatch.fnmatch(row.name, p) for p in opt.pattern)
+    return not opt.pattern or any(p in row.name or fnmatch.fnmatch(row.name, p) for p in opt.pattern)
 
 
-def write_json(bench, path, entries, passes):
-    document = {
-        "time": datetime.datetime.now().isoformat(timespec="seconds"),
+def describe(bench, passes):
+    """@return what is to be known of the run, beside its figures."""
+    prints = [p["fingerprint"] for all_passes in passes.values() for p in all_passes]
+    with open("/proc/cpuinfo", encoding="ascii") as f:
+        cpu = re.search(r"^model name\s*: (.*)", f.read(), re.MULTILINE)
+    return {
+        "time": datetime.datetime.now().isoformat(timespec="minutes"),
         "peer": bench.peer_version,
         "kernel": os.uname().release,
-        "commit": subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], text=True,
-                                 capture_output=True, check=False).stdout.strip(),
+        "cpus": f"{os.cpu_count()} x {cpu[1] if cpu else os.uname().machine}",
+        "commit": subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dirty"],
+                                 text=True, capture_output=True, check=False).stdout.strip(),
+        "machine": {key: statistics.median(p[key] for p in prints) for key in prints[0]},
+        "names": [d.name for d in bench.duts],
         "options": vars(bench.opt),
-        "table": entries,
-        "passes": passes,
     }
-    pathlib.Path(path).write_text(json.dumps(document, indent=1), encoding="utf-8")
-    print(f"all results: {path}")
+
+
+def say_machine(run):
+    words = ", ".join(f"{key} {table.number(value)}" for key, value in run["machine"].items())
+    return f"machine: {words}"
+
+
+def write_page(path, run):
+    """The figures of a run, as they are in the documentation."""
+    entries, names = run["table"], run["names"]
+    n_noisy = sum(e["is_noisy"] for e in entries)
+    page.replace(path, "bench.py", "\n\n".join([
+        f"vswd {run['commit']}, {run['peer'] or 'without the peer'}, Linux {run['kernel']}, "
+        f"{run['cpus']}, {run['time']}; {n_noisy} of {len(entries)} lines are noisy (~).",
+        table.targets(entries, names), table.figures(entries, names),
+        table.notes(entries) + "\n\n" + say_machine(run)]))
+
+
+def measure_all(bench, selected):
+    """@return entries, passes."""
+    passes = {}
+    names = [d.name for d in bench.duts]
+    for n, row in enumerate(selected):
+        passes[row.name] = bench.measure(row)
+        print(f"[{n + 1}/{len(selected)}] " + "; ".join(
+            " | ".join(table.line(e, names)) for e in summarize(bench, row, passes[row.name])),
+            file=sys.stderr, flush=True)
+    # With all spins known, quiet is known better than while it was measured.
+    return [e for row in selected for e in summarize(bench, row, passes[row.name])], passes
 
 
 def main():
     opt = parse_args()
+    if opt.from_json:
+        write_page(opt.page, json.loads(pathlib.Path(opt.from_json).read_text(encoding="utf-8")))
+        return 0
     selected = [row for row in rows.ROWS if is_selected(row, opt)]
     if opt.list or not selected:
         print("\n".join(row.name for row in rows.ROWS))
@@ -375,23 +381,18 @@ def main():
     if not opt.no_gate:
         with noise.alone():
             bench.gate()
-    passes, entries = {}, []
-    for n, row in enumerate(selected):
-        passes[row.name] = bench.measure(row)
-        found = summarize(bench, row, passes[row.name])
-        entries += found
-        print(f"[{n + 1}/{len(selected)}] " + "; ".join(
-            " | ".join(line_of(bench, e)) for e in found), file=sys.stderr, flush=True)
-    copies = [p["fingerprint"] for all_passes in passes.values() for p in all_passes]
-    # With all spins known, quiet is known better than while it was measured.
-    entries = [e for row in selected for e in summarize(bench, row, passes[row.name])]
-    print_table(bench, entries)
-    print_notes(bench, entries)
-    print(f"machine, median of {len(copies)}: " + ", ".join(
-        f"{key} {number(statistics.median(c[key] for c in copies))}" for key in copies[0]))
-    stamp = datetime.datetime.now().strftime("%m%d-%H%M%S")
-    write_json(bench, opt.json or pathlib.Path(opt.build, "perf", f"bench-{stamp}.json"), entries,
-               passes)
+    entries, passes = measure_all(bench, selected)
+    run = describe(bench, passes)
+    run["table"], run["passes"] = entries, passes
+    for text in (table.figures(entries, run["names"]), table.targets(entries, run["names"]),
+                 table.notes(entries), say_machine(run)):
+        print(text + "\n")
+    path = pathlib.Path(opt.json or pathlib.Path(
+        opt.build, "perf", f"bench-{datetime.datetime.now():%m%d-%H%M%S}.json"))
+    path.write_text(json.dumps(run, indent=1), encoding="utf-8")
+    print(f"all results: {path}")
+    if opt.page:
+        write_page(opt.page, run)
     return 0
 
 

@@ -50,6 +50,12 @@ def own_seconds(pids):
     return total
 
 
+def run_seconds(pid):
+    """Cpu seconds of the main thread of @p pid, to the nanosecond."""
+    with open(f"/proc/{pid}/schedstat", encoding="ascii") as f:
+        return int(f.read().split()[0]) * 1e-9
+
+
 class Watch:
     """What others got of @p cpus between the creation and share()."""
 
@@ -89,15 +95,17 @@ def alone():
         yield
 
 
-def go_first(nice):
-    """Priority over other sessions: a process's own counts only within its session when the
-    kernel groups tasks by session (sched(7), autogroup)."""
-    def write(value):
-        try:
-            with open("/proc/self/autogroup", "w", encoding="ascii") as f:
-                f.write(str(value))
-        except OSError:
-            pass
+def put_session_first(pid, nice):
+    """Priority over other sessions for that of @p pid: a process's own counts only within its
+    session when the kernel groups tasks by session (sched(7), autogroup)."""
+    try:
+        with open(f"/proc/{pid}/autogroup", "w", encoding="ascii") as f:
+            f.write(str(nice))
+    except OSError:
+        pass
 
-    write(nice)
-    atexit.register(write, 0)
+
+def go_first(nice):
+    """The same for this process's session, as long as it runs."""
+    put_session_first("self", nice)
+    atexit.register(put_session_first, "self", 0)

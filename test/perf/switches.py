@@ -2,10 +2,13 @@
 """The switches under test: how each is obtained, started and stopped."""
 
 import dataclasses
+import http.client
+import json
 import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -14,6 +17,7 @@ PEER = "vhost-device-vsock"
 # Debian 12 has an older C library than testing, so the peer comes with its own.
 PEER_PACKAGES = [PEER, "libc6", "libgcc-s1"]
 WINDOW = 262144
+MANY_CONNECTIONS = 16384
 
 
 class Unavailable(Exception):
@@ -47,26 +51,31 @@ class Switch:
         self.place = place
         self.process = self.folder = None
 
-    def command(self, n_guests, idle):
+    def command(self, row):
         raise NotImplementedError
 
-    def vms(self, n_guests):
-        return [f"guest-cid={cid},socket={self.folder}/vm{cid}.vhost,"
-                f"uds-path={self.folder}/vm{cid}.vsock" for cid in range(3, 3 + n_guests)]
+    def turns(self):
+        raise Unavailable(f"{self.name} does not poll")
 
-    def start(self, n_guests=1, idle=False):
+    def vms(self):
+        return [f"guest-cid={cid},socket={self.folder}/vm{cid}.vhost,"
+                f"uds-path={self.folder}/vm{cid}.vsock" for cid in self.cids]
+
+    def start(self, row):
+        """row: rows.Row, for what it says of the switch."""
+        self.cids = range(3, 3 + row.n_guests + row.n_beside)
         self.folder = tempfile.mkdtemp(prefix="vsw-perf-")
         self.log = open(f"{self.folder}/log", "w+", encoding="utf-8", errors="replace")
 
         env = dict(os.environ, XDG_RUNTIME_DIR=self.folder)
-        self.process = subprocess.Popen(self.command(n_guests, idle), stdout=self.log,
-                                        stderr=self.log, stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen(self.command(row), stdout=self.log, stderr=self.log,
+                                        stdin=subprocess.DEVNULL,
                                         preexec_fn=self.place.apply, env=env)
-        self.await_sockets(n_guests)
+        self.await_sockets()
 
-    def await_sockets(self, n_guests):
+    def await_sockets(self):
         # Not a connection: a vhost-user socket would take it for a VMM.
-        wanted = [f"{self.folder}/vm{cid}.vhost" for cid in range(3, 3 + n_guests)]
+        wanted = [f"{self.folder}/vm{cid}.vhost" for cid in self.cids]
         deadline = time.monotonic() + 30
         while not all(os.path.exists(path) for path in wanted):
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -99,11 +108,34 @@ class Vswd(Switch):
         super().__init__(place)
         self.name, self.path = name, path
 
-    def command(self, n_guests, idle):
-        args = [self.path, "-l", str(self.place.cpus[0]), "--", f"--idle={'adaptive' if idle else 'poll'}"]
-        for vm in self.vms(n_guests):
-            args += ["--vm", vm]
+    def command(self, row):
+        args = [self.path, "-l", str(self.place.cpus[0]), "--", f"--idle={row.idle}"]
+        if row.counts_turns:
+            args.append(f"--api={self.api()}")
+        more = ""
+        if row.many_connections:
+            # Half of the descriptors are kept for guests that may come.
+            args.append(f"--max-guests={len(self.cids)}")
+            more = f",limit-connections={MANY_CONNECTIONS}"
+        for vm in self.vms():
+            args += ["--vm", vm + more]
         return args
+
+    def api(self):
+        return f"{self.folder}/api"
+
+    def turns(self):
+        """@return how often its loop has turned."""
+        connection = http.client.HTTPConnection("vswd", timeout=10)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        try:
+            connection.sock.connect(self.api())
+            connection.request("GET", "/lcores")
+            return json.load(connection.getresponse())["lcores"][0]["turns"]
+        except (OSError, ValueError, KeyError) as error:
+            raise Unavailable(f"{self.name} does not tell its turns: {error}") from error
+        finally:
+            connection.close()
 
 
 class Peer(Switch):
@@ -115,9 +147,9 @@ class Peer(Switch):
         super().__init__(place)
         self.prefix = command
 
-    def command(self, n_guests, idle):
+    def command(self, row):
         args = list(self.prefix)
-        for vm in self.vms(n_guests):
+        for vm in self.vms():
             args += ["--vm", f"{vm},tx-buffer-size={WINDOW}"]
         return args
 

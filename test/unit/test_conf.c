@@ -575,9 +575,15 @@ test_file_tells_each_mistake_and_its_place(void **state)
 		{G "  limits: {connections: 0}\n", "4:25: connections: 0 is wrong, it is a number"},
 		{G "  limits: {spill_bytes: x}\n", "4:25: spill_bytes: x is wrong"},
 		{G "  forward_cid: 1\n",
-		 "4:16: forward_cid: this vswd does not forward to AF_VSOCK sockets of the host"},
+		 "4:16: forward_cid: a guest has uds-path or forward-cid, not both"},
+		{"vms:\n- socket: /a\n  forward_cid: 4294967295\n",
+		 "3:16: forward_cid: 4294967295 is wrong, it is an AF_VSOCK CID"},
+		{"vms:\n- socket: /a\n", "2:3: uds_path: it is missing; it is the path of a "},
+		{G "  forward_listen: [1, x]\n",
+		 "4:23: forward_listen: x is wrong, it is AF_VSOCK"},
+		{G "  forward_listen: 1+1\n", "4:19: forward_listen: 1+1 is wrong, this port is"},
 		{G "  forward_listen: 9001+9002\n",
-		 "4:19: forward_listen: this vswd does not forward to AF_VSOCK sockets"},
+		 "4:19: forward_listen: it needs forward-cid instead of uds-path"},
 	};
 
 	for (size_t i = 0; i < VSW_ARRAY_SIZE(cases); i++) {
@@ -699,6 +705,30 @@ test_a_path_may_be_spelled_in_many_ways(void **state)
 }
 
 static void
+test_af_vsock_in_place_of_a_path(void **state)
+{
+	struct vsw_guest_spec other;
+	char why[VSW_WHY_SIZE];
+	const char *key;
+
+	expect_read("vms:\n- socket: /a\n  forward_cid: 1\n  forward_listen: [9002, 9001]\n"
+		    "- {guest_cid: 4, socket: /b, forward_cid: 0, forward_listen: 9003+9002}\n");
+	assert_int_equal(conf.guest[0].spec.forward_cid, 1);
+	assert_int_equal(conf.guest[0].spec.n_forward_listen, 2);
+	assert_int_equal(conf.guest[0].spec.forward_listen[0], 9001);
+	assert_int_equal(conf.guest[0].spec.forward_listen[1], 9002);
+	assert_null(vsw_guest_spec_path(&conf.guest[0].spec, 1, &key));
+	other = conf.guest[1].spec;
+	assert_int_equal(other.forward_cid, 0);
+	assert_int_equal(vsw_guest_spec_conflict(&conf.guest[0].spec, &other, &key, why), -EEXIST);
+	assert_string_equal(key, "forward-listen");
+	assert_string_equal(why, "port 9002 is also that of guest 4; an AF_VSOCK port leads to one "
+				 "guest");
+	assert_int_equal(vsw_guest_spec_set(&other, "forward-listen", "9003", why), 0);
+	assert_int_equal(vsw_guest_spec_conflict(&conf.guest[0].spec, &other, &key, why), 0);
+}
+
+static void
 test_what_differs_is_told_by_kind(void **state)
 {
 	static const struct {
@@ -717,6 +747,8 @@ test_what_differs_is_told_by_kind(void **state)
 		{"hairpin", "off", VSW_SPEC_DIFF_ROUTES},
 		{"hairpin", "true", 0},
 		{"host-cids", "5", VSW_SPEC_DIFF_ROUTES},
+		{"forward-cid", "1", VSW_SPEC_DIFF_PLACE},
+		{"forward-listen", "9001+9002", VSW_SPEC_DIFF_PLACE},
 		{"forward", "/x:5", VSW_SPEC_DIFF_FORWARD},
 		{"tx-buffer-size", "4096", VSW_SPEC_DIFF_LIMITS},
 		{"queue-size", "64", VSW_SPEC_DIFF_LIMITS},
@@ -777,6 +809,7 @@ main(void)
 		cmocka_unit_test_setup(test_file_that_cannot_be_read, setup),
 		cmocka_unit_test_setup(test_file_of_two_guests_that_collide, setup),
 		cmocka_unit_test_setup(test_a_path_may_be_spelled_in_many_ways, setup),
+		cmocka_unit_test_setup(test_af_vsock_in_place_of_a_path, setup),
 		cmocka_unit_test_setup(test_what_differs_is_told_by_kind, setup),
 	};
 	int rc;
