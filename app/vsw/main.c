@@ -36,7 +36,9 @@ static const struct {
 	const char *value; /* NULL: none; [...]: optional */
 	const char *help;
 } options[] = {
-	{'s', "api", "PATH", "vswd's API socket (default: $VSW_API, or " RUN_DIR "/vsw.api)"},
+	{'s', "api", "PATH",
+	 "vswd's API socket (default: $VSW_API, or vsw.api in\n"
+	 "                         $VSW_RUN_DIR or " RUN_DIR ")"},
 	{'j', "json", NULL, "print JSON, for programs"},
 	{'a', "all", NULL, "also what is 0"},
 	{'g', "guest", "GUEST", "of this guest"},

@@ -248,15 +248,24 @@ read_file(struct options *opt, const char *path)
 
 	if (vsw_conf_read_file(conf, path, error) != 0)
 		errx(EXIT_FAILURE, "%s", error);
-	if (has_idle)
+	if (has_idle) {
+		conf->overrides |= VSW_CONF_IDLE;
 		conf->idle = idle;
-	if (max_guests != 0)
+	}
+	if (max_guests != 0) {
+		conf->overrides |= VSW_CONF_MAX_GUESTS;
 		conf->max_guests = max_guests;
-	if (api[0] != '\0')
+	}
+	if (api[0] != '\0') {
+		conf->overrides |= VSW_CONF_API;
 		strlcpy(conf->api, api, sizeof(conf->api));
-	if (api_mode != 0)
+	}
+	if (api_mode != 0) {
+		conf->overrides |= VSW_CONF_API_MODE;
 		conf->api_mode = api_mode;
+	}
 	if (bridge_lcores.n > 0) {
+		conf->overrides |= VSW_CONF_BRIDGE_LCORES;
 		conf->bridge_lcores = bridge_lcores;
 		conf->bridge_lcores_at = (struct vsw_conf_pos){0};
 	}

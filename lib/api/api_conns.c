@@ -76,7 +76,10 @@ void
 api_conn_close(struct exchange *x)
 {
 	if (!vsw_number_read(x->who, 1, ID_MAX, &x->req.conn_id))
-		exchange_fail(x, MHD_HTTP_NOT_FOUND, "there is no connection %s", x->who);
+		exchange_fail(x, MHD_HTTP_NOT_FOUND,
+			      "there is no connection %s: an id is a number, as GET /connections "
+			      "lists it",
+			      x->who);
 	else
 		exchange_ask(x, VSW_REQUEST_CLOSE_CONN, tell_closed);
 }

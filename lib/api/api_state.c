@@ -194,9 +194,7 @@ api_reload(struct exchange *x)
 		exchange_fail(x, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
 		return;
 	}
-	rc = vsw_conf_read_file(x->conf, x->api->config, error);
-	if (rc == 0)
-		rc = vsw_conf_check(x->conf, error);
+	rc = vsw_control_read_config(x->conf, x->api->config, error);
 	if (rc != 0) {
 		exchange_fail(x, MHD_HTTP_BAD_REQUEST, "%s", error);
 		return;

@@ -244,7 +244,7 @@ static const struct {
 	const char *right;
 } spec_keys[] = {
 	{"name", IS_STRING, "a string"},
-	{"guest_cid", IS_NUMBER, "a number"},
+	{"guest_cid", IS_NUMBER, "a number from 3 to 4294967294"},
 	{"socket", IS_STRING, "a string"},
 	{"uds_path", IS_STRING, "a string"},
 	{"forward_cid", IS_NUMBER, "a number, or null for none"},
@@ -566,13 +566,13 @@ json_of_lcore(const struct vsw_lcore_info *lcore)
 static int
 check_field(const struct json_field *field, const json_t *value, char error[VSW_ERROR_SIZE])
 {
-	if (!field->is_number && json_is_string(value))
+	if (!field->is_cid && json_is_string(value))
 		return 0;
-	if (field->is_number && json_is_integer(value) && json_integer_value(value) >= 0 &&
+	if (field->is_cid && json_is_integer(value) && json_integer_value(value) >= 0 &&
 	    json_integer_value(value) <= UINT32_MAX)
-		return 0;
+		return 0; /* which of them a guest may have is seen where it is set */
 	snprintf(error, VSW_ERROR_SIZE, "%s: it is a %s", field->name,
-		 field->is_number ? "number from 0 to 4294967295" : "string");
+		 field->is_cid ? "number from 3 to 4294967294" : "string");
 	return -EINVAL;
 }
 

@@ -31,7 +31,7 @@ int json_to_spec(const json_t *object, struct vsw_guest_spec *spec, char error[V
 struct json_field {
 	const char *name;
 	bool is_required;
-	bool is_number; /* from 0 to UINT32_MAX; else a string */
+	bool is_cid; /* a number; else a string */
 };
 /* @return 0: it has that and nothing else; -EINVAL with a sentence. */
 int json_check_fields(const json_t *object, const struct json_field *fields,

@@ -163,3 +163,40 @@ vsw_conf_set(struct vsw_conf *conf, const char *key, const char *value, char why
 	}
 	return -ENOENT;
 }
+
+uint32_t
+vsw_conf_diff(const struct vsw_conf *start, const struct vsw_conf *now)
+{
+	enum vsw_idle was = start->has_idle ? start->idle : VSW_IDLE_ADAPTIVE;
+	enum vsw_idle is = now->has_idle ? now->idle : VSW_IDLE_ADAPTIVE;
+	uint32_t diff = 0;
+
+	diff |= was != is ? VSW_CONF_IDLE : 0;
+	diff |= start->max_guests != now->max_guests ? VSW_CONF_MAX_GUESTS : 0;
+	diff |= memcmp(&start->bridge_lcores, &now->bridge_lcores, sizeof(now->bridge_lcores)) != 0
+			? VSW_CONF_BRIDGE_LCORES
+			: 0;
+	diff |= strcmp(start->api, now->api) != 0 ? VSW_CONF_API : 0;
+	diff |= start->api_mode != now->api_mode ? VSW_CONF_API_MODE : 0;
+	diff |= start->eal_len != now->eal_len ||
+				memcmp(start->eal_text, now->eal_text, now->eal_len) != 0
+			? VSW_CONF_EAL
+			: 0;
+	return diff & ~start->overrides;
+}
+
+const char *
+vsw_conf_settings_str(uint32_t set, char names[VSW_WHY_SIZE])
+{
+	static const char *const name[] = {"idle", "max_guests", "bridge_lcores",
+					   "api",  "api_mode",   "eal"};
+	size_t len = 0;
+
+	names[0] = '\0';
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(name); i++) {
+		if (set & 1u << i)
+			len += (size_t)snprintf(names + len, VSW_WHY_SIZE - len, "%s%s",
+						len > 0 ? ", " : "", name[i]);
+	}
+	return names;
+}

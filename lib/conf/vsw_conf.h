@@ -38,7 +38,18 @@ struct vsw_conf_guest {
 	struct vsw_conf_pos key_at[VSW_GUEST_SPEC_N_KEYS]; /**< of its value; `at` if absent */
 };
 
+/** Settings, as bits. */
+enum vsw_conf_setting {
+	VSW_CONF_IDLE = 1,
+	VSW_CONF_MAX_GUESTS = 2,
+	VSW_CONF_BRIDGE_LCORES = 4,
+	VSW_CONF_API = 8,
+	VSW_CONF_API_MODE = 16,
+	VSW_CONF_EAL = 32,
+};
+
 struct vsw_conf {
+	uint32_t overrides;  /**< settings of the command line, which win over the file's */
 	char file[PATH_MAX]; /**< "": the guests come from the command line */
 
 	unsigned int n_guests;
@@ -86,6 +97,13 @@ int vsw_conf_set(struct vsw_conf *conf, const char *key, const char *value, char
  *         cannot be read.
  */
 int vsw_conf_read_file(struct vsw_conf *conf, const char *path, char error[VSW_CONF_ERROR_SIZE]);
+
+/** Which settings would the file, read again as @p now, change if vswd, which was started with
+ * @p start, were started again? @return bits of enum vsw_conf_setting. */
+uint32_t vsw_conf_diff(const struct vsw_conf *start, const struct vsw_conf *now);
+
+/** The names of settings, as in "idle, eal". @return @p names. */
+const char *vsw_conf_settings_str(uint32_t set, char names[VSW_WHY_SIZE]);
 
 /** Do two paths lead to one place, however they are spelled? May look at their folders. */
 bool vsw_conf_is_one_path(const char *a, const char *b);

@@ -180,11 +180,26 @@ plan_change(struct vsw_control *control, struct plan *plan, struct entry *entry,
 	return check(control, plan, guest, false);
 }
 
+/* What the next start would refuse is a mistake today. With other `eal` it has other lcores, and
+ * EAL alone can tell which. */
+static int
+check_layout(const struct vsw_control *control, struct plan *plan, const struct vsw_conf *conf)
+{
+	uint32_t diff = vsw_conf_diff(control->conf, conf);
+	struct vsw_layout layout;
+
+	if (!(diff & VSW_CONF_BRIDGE_LCORES) || (diff & VSW_CONF_EAL))
+		return 0; /* as now: each guest is checked */
+	plan->req->result = vsw_layout_make(&layout, &control->lcores, control->layout.main_lcore,
+					    conf, plan->req->error);
+	return plan->req->result;
+}
+
 static int
 plan_apply(struct vsw_control *control, struct plan *plan, const struct vsw_conf *conf)
 {
 	const struct vsw_conf_guest *of[VSW_GUESTS_MAX] = {NULL};
-	int rc = 0;
+	int rc = check_layout(control, plan, conf);
 
 	plan->conf = conf;
 	plan->from_config = true;
@@ -401,6 +416,24 @@ let_come(struct vsw_control *control)
 }
 
 static void
+say_reloaded(const struct vsw_control *control, const struct vsw_request *req)
+{
+	const struct alteration *alter = &control->alter;
+	uint32_t diff = vsw_conf_diff(control->conf, req->conf);
+	char names[VSW_WHY_SIZE];
+
+	if (req->result != 0)
+		VSW_LOG(ERR, "reload failed: %s (%u guest%s came, %u left, %u changed)", req->error,
+			alter->n_came, alter->n_came == 1 ? "" : "s", alter->n_left,
+			alter->n_changed);
+	else
+		VSW_LOG(NOTICE, "reloaded: %u guest%s came, %u left, %u changed", alter->n_came,
+			alter->n_came == 1 ? "" : "s", alter->n_left, alter->n_changed);
+	if (diff != 0)
+		VSW_LOG(NOTICE, "left for the next start: %s", vsw_conf_settings_str(diff, names));
+}
+
+static void
 finish(struct vsw_control *control)
 {
 	struct alteration *alter = &control->alter;
@@ -411,8 +444,7 @@ finish(struct vsw_control *control)
 		request_fail(req, result, "%s", alter->error);
 	if (req != NULL && req->verb == VSW_REQUEST_APPLY) {
 		vsw_trace_reload(result, alter->n_came, alter->n_left, alter->n_changed);
-		VSW_LOG(NOTICE, "reloaded: %u guests came, %u left, %u changed", alter->n_came,
-			alter->n_left, alter->n_changed);
+		say_reloaded(control, req);
 	}
 	free(alter->coming);
 	memset(alter, 0, sizeof(*alter));
@@ -502,8 +534,10 @@ begin(struct vsw_control *control, struct vsw_request *req)
 	if (plan == NULL || make_plan(control, plan, &guest) != 0 ||
 	    note_coming(control, plan) != 0) {
 		free(plan);
-		if (req->verb == VSW_REQUEST_APPLY)
+		if (req->verb == VSW_REQUEST_APPLY) {
 			vsw_trace_reload(req->result, 0, 0, 0);
+			VSW_LOG(ERR, "reload failed: %s", req->error);
+		}
 		memset(&control->alter, 0, sizeof(control->alter));
 		request_answer(control, req);
 		return;

@@ -159,7 +159,7 @@ tell_info(struct vsw_control *control, struct vsw_request *req)
 		.max_guests = control->max_guests,
 		.is_ready = control->is_ready,
 		.is_going = control->phase != PHASE_UP,
-		.config = control->config[0] != '\0' ? control->config : NULL,
+		.config = control->conf->file[0] != '\0' ? control->conf->file : NULL,
 	};
 	for (unsigned int i = 0; i < VSW_GUESTS_MAX; i++) {
 		if (control->entry[i] != NULL)

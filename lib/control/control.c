@@ -22,8 +22,6 @@
 #include <rte_errno.h>
 #include <rte_lcore.h>
 
-#include <bsd/string.h>
-
 #define VSW_LOGTYPE vsw_log_control
 #include "vsw_base.h"
 #include "vsw_log.h"
@@ -143,8 +141,7 @@ reload_main(void *arg)
 	pthread_setname_np(pthread_self(), "vsw-reload");
 	do {
 		n = __atomic_load_n(&control->n_reloads, __ATOMIC_SEQ_CST);
-		if (vsw_control_reload(control, error) != 0)
-			VSW_LOG(ERR, "reload failed: %s", error);
+		vsw_control_reload(control, error);
 	} while (__atomic_sub_fetch(&control->n_reloads, n, __ATOMIC_SEQ_CST) > 0);
 	return NULL;
 }
@@ -236,6 +233,8 @@ take_layout(struct vsw_control *control, const struct vsw_control_setup *setup)
 	control->layout = *setup->layout;
 	for (unsigned int lcore = 0; lcore < RTE_MAX_LCORE; lcore++) {
 		control->loops[lcore] = setup->loops[lcore];
+		if (setup->loops[lcore] != NULL)
+			vsw_lcores_add(&control->lcores, lcore);
 		if (control->layout.bridge.has[lcore])
 			control->bridge[control->n_bridges++] = setup->loops[lcore];
 		if (control->layout.poll.has[lcore])
@@ -253,7 +252,7 @@ set_up(struct vsw_control *control, const struct vsw_control_setup *setup)
 	control->umask = setup->umask;
 	control->on_up = setup->on_up;
 	control->on_up_arg = setup->on_up_arg;
-	strlcpy(control->config, setup->conf->file, sizeof(control->config));
+	control->conf = setup->conf;
 	STAILQ_INIT(&control->queue);
 	STAILQ_INIT(&control->asking);
 	rte_timer_init(&control->start_timer);

@@ -87,6 +87,7 @@ struct vsw_control {
 	struct vsw_layout layout;
 	struct vsw_loop *loops[RTE_MAX_LCORE]; /* by lcore; NULL: there is none */
 	struct vsw_loop *loop;                 /* its own */
+	struct vsw_lcores lcores;              /* EAL's */
 	struct vsw_loop *vhost;
 	struct vsw_loop *bridge[RTE_MAX_LCORE];
 	unsigned int n_bridges;
@@ -96,7 +97,7 @@ struct vsw_control {
 	int (*on_up)(void *arg);
 	void *on_up_arg;
 	mode_t umask;
-	char config[PATH_MAX]; /* "": there is none */
+	const struct vsw_conf *conf; /* of the start */
 
 	struct vsw_watch signals;
 	enum phase phase;

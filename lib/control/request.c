@@ -12,7 +12,11 @@
 
 #include <bsd/string.h>
 
+#define VSW_LOGTYPE vsw_log_control
+#include "vsw_log.h"
 #include "control_priv.h"
+
+extern int vsw_log_control;
 
 int
 request_fail(struct vsw_request *req, int rc, const char *fmt, ...)
@@ -266,14 +270,27 @@ apply(struct vsw_control *control, const struct vsw_conf *conf, char error[VSW_E
 }
 
 int
+vsw_control_read_config(struct vsw_conf *conf, const char *file, char error[VSW_ERROR_SIZE])
+{
+	int rc = vsw_conf_read_file(conf, file, error);
+
+	if (rc == 0)
+		rc = vsw_conf_check(conf, error);
+	if (rc != 0)
+		VSW_LOG(ERR, "reload failed: %s", error);
+	return rc;
+}
+
+int
 vsw_control_reload(struct vsw_control *control, char error[VSW_ERROR_SIZE])
 {
 	struct vsw_conf *conf;
 	int rc;
 
-	if (control->config[0] == '\0') {
+	if (control->conf->file[0] == '\0') {
 		strlcpy(error, "vswd was started without --config: there is no file to read again",
 			VSW_ERROR_SIZE);
+		VSW_LOG(ERR, "reload failed: %s", error);
 		return -EINVAL;
 	}
 	conf = calloc(1, sizeof(*conf));
@@ -281,9 +298,7 @@ vsw_control_reload(struct vsw_control *control, char error[VSW_ERROR_SIZE])
 		strlcpy(error, "out of memory", VSW_ERROR_SIZE);
 		return -ENOMEM;
 	}
-	rc = vsw_conf_read_file(conf, control->config, error);
-	if (rc == 0)
-		rc = vsw_conf_check(conf, error);
+	rc = vsw_control_read_config(conf, control->conf->file, error);
 	if (rc == 0)
 		rc = apply(control, conf, error);
 	free(conf);

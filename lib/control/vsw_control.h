@@ -204,9 +204,16 @@ int vsw_control_change_guest(struct vsw_control *control, const char *who,
  * Read the configuration file again, on the calling thread, and apply the difference: guests
  * that it does not name any more go, new ones come, others change as above; guests added by
  * ADD stay, unless the file names them. A mistake anywhere in the file changes nothing; @p
- * error then begins with file:line:column. SIGHUP does the same.
+ * error then begins with file:line:column. SIGHUP does the same. What came of it is logged,
+ * with the settings that differ and wait for the next start.
  */
 int vsw_control_reload(struct vsw_control *control, char error[VSW_ERROR_SIZE]);
+
+/**
+ * The first half of that: read @p file, on the calling thread, for APPLY. A mistake is logged.
+ * @param conf out: an object of zeroes before.
+ */
+int vsw_control_read_config(struct vsw_conf *conf, const char *file, char error[VSW_ERROR_SIZE]);
 
 /** All guests, by CID, or the one that @p who names (NULL: all), then with its histograms. @param
  * guests out: to free(). */
@@ -244,7 +251,7 @@ struct vsw_control_setup {
 	struct vsw_loop *vhost;      /**< of the VHOST role */
 	unsigned int max_guests;     /**< messages were made for so many */
 	mode_t umask;                /**< the user's, for sockets with VSW_MODE_DEFAULT */
-	const struct vsw_conf *conf; /**< guests to begin with, checked; copied */
+	const struct vsw_conf *conf; /**< guests to begin with, checked; kept by reference */
 
 	/** Called on the main lcore once the guests of conf are up, before anybody is told:
 	 * 0, or -errno for closing down. NULL is allowed. */

@@ -353,6 +353,13 @@ class Connections(unittest.TestCase):
             answer = self.d.ask("DELETE", f"/connections/{conn_id}")
             self.assertEqual(404, answer.status)
             self.assertIn(f"there is no connection {conn_id}", answer.error)
+            self.assertEqual(conn_id != "123", "an id is a number" in answer.error)
+
+    def test_a_cid_is_told_with_its_range(self):
+        for method, path in (("PUT", "/vsock"), ("POST", "/guests")):
+            answer = self.d.ask(method, path, {"guest_cid": "31", "uds_path": "/x"})
+            self.assertEqual(400, answer.status)
+            self.assertIn("guest_cid: it is a number from 3 to 4294967294", answer.text)
 
 
 class State(unittest.TestCase):
@@ -407,6 +414,27 @@ class State(unittest.TestCase):
         os.unlink(self.d.config)
         self.assertEqual(400, self.d.ask("POST", "/reload").status)
         self.assertEqual([3, 4, 5, 9], sorted(g["guest_cid"] for g in self.d.guests()))
+
+    def test_reload_refuses_what_the_next_start_refuses(self):
+        guest = "  - {guest_cid: 5, socket: $/5, uds_path: $/5v}\n"
+        self.d.write_config("bridge_lcores: 77\n" + CONFIG + guest)
+        answer = self.d.ask("POST", "/reload")
+        self.assertEqual(400, answer.status)
+        self.assertTrue(answer.error.startswith(f"{self.d.config}:1:16: bridge_lcores: lcore 77 "),
+                        answer.error)
+        self.assertEqual([3, 4], sorted(g["guest_cid"] for g in self.d.guests()))
+        self.assertIn(f"reload failed: {answer.error}", self.d.read_log())
+
+    def test_reload_says_what_came_and_what_waits_for_the_next_start(self):
+        self.d.write_config("idle: poll\nmax_guests: 9\napi: /elsewhere\neal: ['-m', '300']\n" + CONFIG +
+                            "  - {guest_cid: 5, socket: $/5, uds_path: $/5v}\n")
+        self.assertEqual(204, self.d.ask("POST", "/reload").status)
+        self.assertIn("reloaded: 1 guest came, 0 left, 0 changed\n", self.d.read_log())
+        # --api is on the command line and wins
+        self.assertIn("left for the next start: idle, max_guests, eal\n", self.d.read_log())
+        self.d.write_config("guests: [")
+        self.assertEqual(400, self.d.ask("POST", "/reload").status)
+        self.assertIn(f"reload failed: {self.d.config}:", self.d.read_log())
 
     def test_metrics_are_openmetrics(self):
         answer = self.d.ask("GET", "/metrics")

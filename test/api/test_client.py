@@ -128,6 +128,7 @@ class Client(unittest.TestCase):
         for command in ("guest list", "conn close", "top", "reload", "capture", "connect"):
             self.assertIn(f"  {command}", out)
             self.assertIn(f"Usage: vsw {command} ", self.vsw(*command.split(), "--help").stdout)
+        self.assertIn("$VSW_RUN_DIR", self.vsw("reload", "--help").stdout)
 
     def test_connections_of_named_guests(self):
         guest = self.d.serve(3)

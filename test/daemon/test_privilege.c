@@ -400,7 +400,7 @@ test_a_reload_adds_guests_as_the_user(void **state)
 	boot("$/theirs/a");
 	write_config(names, 2);
 	kill(vswd.pid, SIGHUP);
-	assert_true(daemon_wait_log(&vswd, "reloaded: 1 guests came", WAIT_MS));
+	assert_true(daemon_wait_log(&vswd, "reloaded: 1 guest came", WAIT_MS));
 	expect_owner("$/theirs/b", NOBODY, NOBODY, 0777 & ~022);
 	boot("$/theirs/b");
 	/* in a folder of root's */

@@ -1,12 +1,21 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Every `file:function` that the guides name, a test or not, must exist: a definition in that file."""
+"""Every `file:function` that the guides name, a test or not, must exist: a definition in that file. Every relative
+link of README.md and the guides must lead to something."""
 
 import pathlib
 import re
 import sys
 
 REFERENCE = re.compile(r"`((?:lib|app|test)/[\w/.-]+\.[ch]):(\w+)`")
+
+LINK = re.compile(r"\]\(([^)\s#]+)(?:#[^)\s]*)?\)")
+
+
+def dead_links(root, page):
+    for link in LINK.findall(page.read_text()):
+        if not re.match(r"[a-z]+:", link) and not (page.parent / link).exists():
+            yield f"{page.relative_to(root)}: the link {link} leads to nothing"
 
 
 def main():
@@ -21,6 +30,8 @@ def main():
                 n_found += 1
             else:
                 missing.append(f"{guide.relative_to(root)}: {path}:{function} is not there")
+    for page in [root / "README.md", *sorted((root / "doc").rglob("*.md"))]:
+        missing += dead_links(root, page)
     print("\n".join(missing) or f"{n_found} references are right")
     return 1 if missing or n_found == 0 else 0
 
