@@ -30,10 +30,12 @@
 static void
 set_due(struct flow *flow, uint8_t due)
 {
-	if (flow->due == 0 && due != 0)
+	if (flow->due == 0 && due != 0) {
 		TAILQ_INSERT_TAIL(&flow->guest->due, flow, due_entry);
-	else if (flow->due != 0 && due == 0)
+		guest_rouse(flow->guest);
+	} else if (flow->due != 0 && due == 0) {
 		TAILQ_REMOVE(&flow->guest->due, flow, due_entry);
+	}
 	flow->due = due;
 }
 
@@ -356,6 +358,7 @@ act_on_timers(struct flow *flow, uint32_t actions)
 void
 flow_act(struct flow *flow, uint32_t actions)
 {
+	guest_rouse(flow->guest);
 	window_update(flow);
 	if (actions & VSW_CONN_ACT_UNEXPECTED)
 		vsw_count(&flow->guest->counters, VSW_CTR_PKT_UNEXPECTED, 1);
@@ -421,6 +424,7 @@ flow_schedule(struct flow *flow)
 	struct guest *guest = flow->guest;
 	bool is_stalled = has_data(flow) && !window_is_open(flow);
 
+	guest_rouse(guest);
 	if (is_stalled && flow->gone_after_read) { /* that READ may be long in coming */
 		flow->gone_after_read = false;
 		vsw_conn_event(&flow->conn, VSW_CONN_EV_FAR_GONE, 0); /* no action: no end yet */

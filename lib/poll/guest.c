@@ -24,6 +24,10 @@
 
 RTE_LOG_REGISTER(vsw_log_poll, vsw.poll, NOTICE);
 
+/* Without anything to do, until it is quiet: some milliseconds, or in the middle of a
+ * conversation the round trip that follows would be a longer one. */
+#define TURNS_TO_QUIET 4096
+
 /* Payload in a receive buffer of Linux; a first guess of what others have. */
 #define LINUX_RECV_ROOM 3732
 
@@ -52,6 +56,7 @@ guest_create(struct vsw_poll *poll, const struct vsw_guest_conf *conf)
 		return NULL;
 	}
 	TAILQ_INSERT_TAIL(&poll->guests, guest, entry);
+	TAILQ_INSERT_TAIL(&poll->busy, guest, turn_entry);
 	poll->by_id[conf->id] = guest;
 	return guest;
 }
@@ -118,6 +123,7 @@ guest_queue_reset(struct guest *guest, const struct vsw_pkt *rst)
 {
 	guest->reset[(guest->first_reset + guest->n_resets) % RESETS_MAX] = *rst;
 	guest->n_resets++;
+	guest_rouse(guest);
 }
 
 /* A REQUEST of the guest: what it sent before on that pair of ports is forgotten on both
@@ -229,6 +235,7 @@ guest_start(struct vsw_poll *poll, struct guest *guest, const struct vsw_rings *
 	if (guest->owes_reset)
 		guest_send_transport_reset(guest, &poll->burst);
 	guest->state = GUEST_RUNNING;
+	guest_rouse(guest);
 	vsw_trace_guest_start(guest->conf->cid, rings->queue[VSW_QUEUE_TO_GUEST].base,
 			      rings->queue[VSW_QUEUE_FROM_GUEST].base);
 	return 0;
@@ -265,6 +272,7 @@ void
 guest_stop(struct guest *guest, struct vsw_msg *stop)
 {
 	guest->stopping = stop;
+	guest_rouse(guest);
 	vsw_trace_guest_quiesce(guest->conf->cid, (stop->flags & VSW_MSG_F_RESET) != 0,
 				guest->n_loans_out, guest->n_reads_out);
 	if (stop->flags & VSW_MSG_F_RESET) {
@@ -301,12 +309,49 @@ guest_note_broken(struct guest *guest)
 }
 
 /*
+ * Busy or quiet.
+ */
+
+/* What is pending makes work in some turn, or somebody waits for its end. */
+static bool
+has_business(const struct guest *guest)
+{
+	return guest->n_msgs_out > 0 || guest->n_loans_out > 0 || guest->n_reads_out > 0 ||
+	       guest->n_resets > 0 || guest->owes_reset || guest->starved ||
+	       guest->stopping != NULL || guest->draining != NULL || guest->detaching != NULL ||
+	       !TAILQ_EMPTY(&guest->ready) || !TAILQ_EMPTY(&guest->untold) ||
+	       !TAILQ_EMPTY(&guest->due);
+}
+
+void
+guest_rouse(struct guest *guest)
+{
+	guest->n_idle_turns = 0;
+	if (!guest->is_quiet)
+		return;
+	TAILQ_REMOVE(&guest->poll->quiet, guest, turn_entry);
+	TAILQ_INSERT_TAIL(&guest->poll->busy, guest, turn_entry);
+	guest->is_quiet = false;
+}
+
+void
+guest_idle_turn(struct guest *guest)
+{
+	if (guest->is_quiet || ++guest->n_idle_turns < TURNS_TO_QUIET || has_business(guest))
+		return;
+	TAILQ_REMOVE(&guest->poll->busy, guest, turn_entry);
+	TAILQ_INSERT_TAIL(&guest->poll->quiet, guest, turn_entry);
+	guest->is_quiet = true;
+}
+
+/*
  * Going.
  */
 
 void
 guest_drain(struct vsw_poll *poll, struct guest *guest, struct vsw_msg *drain)
 {
+	guest_rouse(guest);
 	/* What the guest has sent so far is still passed on: at most a ring full. */
 	for (unsigned int n = 0; n < guest->from_guest.conf.size && guest->stopping == NULL; n++) {
 		if (from_guest_pass(poll, guest) == 0)
@@ -335,6 +380,7 @@ void
 guest_detach(struct guest *guest, struct vsw_msg *detach)
 {
 	guest->detaching = detach;
+	guest_rouse(guest);
 	guest_progress(guest);
 }
 
@@ -354,6 +400,7 @@ finish_detach(struct guest *guest)
 	struct vsw_poll *poll = guest->poll;
 
 	TAILQ_REMOVE(&poll->guests, guest, entry);
+	TAILQ_REMOVE(guest->is_quiet ? &poll->quiet : &poll->busy, guest, turn_entry);
 	poll->by_id[guest->conf->id] = NULL;
 	guest_destroy(guest);
 	vsw_msg_reply(detach->reply_to, detach, VSW_MSG_DETACHED);

@@ -123,7 +123,10 @@ enum guest_state {
 struct guest {
 	const struct vsw_guest_conf *conf;
 	struct vsw_poll *poll;
-	TAILQ_ENTRY(guest) entry; /* of poll->guests */
+	TAILQ_ENTRY(guest) entry;      /* of poll->guests */
+	TAILQ_ENTRY(guest) turn_entry; /* of poll->busy, or ->quiet */
+	bool is_quiet;
+	uint16_t n_idle_turns; /* since there was something to do */
 	enum guest_state state;
 	struct vsw_counters counters;
 
@@ -175,7 +178,9 @@ struct guest {
 struct vsw_poll {
 	struct vsw_loop *loop;
 	const struct vsw_routes *routes; /* set before the first guest is attached */
-	TAILQ_HEAD(, guest) guests;
+	TAILQ_HEAD(guest_list, guest) guests;
+	struct guest_list busy;  /* each turn looks at them */
+	struct guest_list quiet; /* in rotation */
 	struct guest *by_id[VSW_GUESTS_MAX];
 	uint64_t next_serial;         /* of a flow */
 	struct vsw_chain_burst burst; /* of whoever pops right now */
@@ -197,6 +202,10 @@ struct guest *guest_create(struct vsw_poll *poll, const struct vsw_guest_conf *c
 void guest_destroy(struct guest *guest);
 int guest_start(struct vsw_poll *poll, struct guest *guest, const struct vsw_rings *rings);
 void guest_stop(struct guest *guest, struct vsw_msg *stop);
+/* There is something to do for it: each turn looks at it, from now on. */
+void guest_rouse(struct guest *guest);
+/* There was nothing to do. */
+void guest_idle_turn(struct guest *guest);
 /* Its memory has gone away, or its VMM makes us wait: what it had is over. */
 void guest_lose(struct guest *guest);
 /* One of its rings is broken. */
