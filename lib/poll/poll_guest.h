@@ -96,6 +96,7 @@ struct flow {
 
 	/* Its window, see window.c. */
 	bool is_cut;         /* the guest is promised less than the far end has room for */
+	bool uses_window;    /* the guest has sent more than a little at a time */
 	uint32_t far_window; /* what that is */
 	uint32_t far_bytes;  /* given to the far end and not taken yet */
 	uint32_t promised;   /* its part of guest->promised */

@@ -10,8 +10,11 @@
  * The shares are those of dynamic thresholds (Choudhury and Hahne, 1998), which switches use
  * for the buffers of their ports: a connection is promised no more than a fraction of what is
  * left to the others. A few of them get all they can use, many get equal parts, and something
- * is always left for the next. Whatever is left, each has VSW_WINDOW_MIN, beside the budget: so
- * every connection goes on, and hears of a larger share when its far end takes something.
+ * is always left for the next. Half of the budget is for those that use their windows: once the
+ * other half is promised, a connection begins with VSW_WINDOW_MIN, so that thousands that are
+ * idle take nothing from one that is not. Whatever is left, each has VSW_WINDOW_MIN, beside the
+ * budget: so every connection goes on, and hears of a larger share when its far end takes
+ * something.
  *
  * A promise is never taken back: a share that has become smaller is reached as the far end takes
  * bytes, of which the guest gets only some back.
@@ -51,6 +54,8 @@ share_of(const struct flow *flow)
 	uint64_t budget = vsw_guest_word(&flow->guest->conf->spill_budget);
 	uint64_t left = others < budget ? budget - others : 0;
 
+	if (!flow->uses_window && left < budget / 2)
+		return VSW_WINDOW_MIN;
 	return VSW_WINDOW_MIN + (uint32_t)(left / SHARE_FRACTION);
 }
 
@@ -128,6 +133,8 @@ void
 window_given(struct flow *flow, uint32_t len)
 {
 	flow->far_bytes += len;
+	if (unsent(&flow->conn) < VSW_WINDOW_MIN / 2)
+		flow->uses_window = true;
 }
 
 void
