@@ -55,6 +55,7 @@ collect_one(struct vsw_stream *stream)
 {
 	struct vsw_bridge_guest *account = stream->account;
 	uint32_t len = stream->backlog.first_loan->len;
+	size_t before;
 	struct vsw_msg *msg;
 
 	if (stream->backlog.spill.len + len > VSW_DATAGRAM_MAX) {
@@ -65,12 +66,13 @@ collect_one(struct vsw_stream *stream)
 		fail(stream, VSW_CTR_DATAGRAMS_LOST);
 		return false;
 	}
+	before = stream->backlog.spill.len;
 	msg = vsw_backlog_spill(&stream->backlog);
+	account->collected += stream->backlog.spill.len - before; /* a part, if memory is short */
 	if (msg == NULL) {
 		fail(stream, VSW_CTR_DATAGRAMS_LOST);
 		return false;
 	}
-	account->collected += len;
 	msg->len = len; /* it need not wait for the rest */
 	vsw_stream_return(stream, msg, 0);
 	return true;

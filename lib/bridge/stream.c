@@ -25,8 +25,9 @@
  *
  * OK. Clients of firecracker-go-sdk and Kata read it by a buffered reader, which they throw away
  * with all that came along. So payload waits until OK was read: then SIOCOUTQ is 0, and the
- * kernel raises an edge for output when it frees the piece. A reader that has shut its read side
- * or gone is told by the write that fails; also one of nothing does.
+ * kernel raises an edge for output when it frees the piece; just after the edge (sock_wfree()) it
+ * may still be 1, and there is no other edge, so 1 is 0, too: a piece is hundreds. A reader that
+ * has shut its read side or gone is told by the write that fails; also one of nothing does.
  *
  * Guest memory that its VMM has cut off is EFAULT in the calls, and SIGBUS, which lib/base/guard.c
  * handles, where small pieces are packed: the guest is given up.
@@ -85,7 +86,7 @@ is_greeted(struct vsw_stream *stream)
 
 	if (stream->awaits_greeting)
 		stream->awaits_greeting =
-			ioctl(stream->watch.fd, SIOCOUTQ, &unread) == 0 && unread > 0 &&
+			ioctl(stream->watch.fd, SIOCOUTQ, &unread) == 0 && unread > 1 &&
 			send(stream->watch.fd, "", 0, MSG_NOSIGNAL | MSG_DONTWAIT) == 0;
 	return !stream->awaits_greeting;
 }

@@ -425,7 +425,8 @@ flow_schedule(struct flow *flow)
 	bool is_stalled = has_data(flow) && !window_is_open(flow);
 
 	guest_rouse(guest);
-	if (is_stalled && flow->gone_after_read) { /* that READ may be long in coming */
+	/* That READ may be long in coming; or never, where the guest takes no more. */
+	if (flow->gone_after_read && !flow->reading && !flow_wants_data(flow)) {
 		flow->gone_after_read = false;
 		vsw_conn_event(&flow->conn, VSW_CONN_EV_FAR_GONE, 0); /* no action: no end yet */
 	}

@@ -125,14 +125,14 @@ alloc_parts(struct flow *flow, unsigned int n_parts, struct parcel *parcel)
 		return false;
 	}
 	parcel->flow = flow;
-	while (n_parts-- > 0) {
+	do {
 		struct vsw_msg *msg = guest_alloc(guest, verb);
 
 		if (msg == NULL)
 			return false;
 		msg->next = parcel->first;
 		parcel->first = msg;
-	}
+	} while (--n_parts > 0);
 	return true;
 }
 
@@ -221,6 +221,7 @@ parcel_add(struct parcel *parcel, const struct vsw_chain *chain)
 		if (parcel->first->n_segs == VSW_MSG_SEGS)
 			send_first(parcel);
 		msg = parcel->first;
+		/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): it has room */
 		msg->segs[msg->n_segs++] = chain->segs[i];
 		msg->len += chain->segs[i].iov_len;
 		msg->n_descs++;

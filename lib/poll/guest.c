@@ -69,6 +69,9 @@ guest_destroy(struct guest *guest)
 	while ((flow = TAILQ_FIRST(&guest->flows)) != NULL)
 		flow_free(flow);
 	vsw_conn_table_fini(&guest->conns);
+	vsw_virtq_abandon(&guest->to_guest);
+	vsw_virtq_abandon(&guest->from_guest);
+	vsw_virtq_abandon(&guest->event);
 	free(guest);
 }
 
@@ -317,10 +320,10 @@ static bool
 has_business(const struct guest *guest)
 {
 	return guest->n_msgs_out > 0 || guest->n_loans_out > 0 || guest->n_reads_out > 0 ||
-	       guest->n_resets > 0 || guest->owes_reset || guest->starved ||
-	       guest->stopping != NULL || guest->draining != NULL || guest->detaching != NULL ||
-	       !TAILQ_EMPTY(&guest->ready) || !TAILQ_EMPTY(&guest->untold) ||
-	       !TAILQ_EMPTY(&guest->due);
+	       guest->n_resets > 0 || (guest->owes_reset && guest->event.started) ||
+	       guest->starved || guest->stopping != NULL || guest->draining != NULL ||
+	       guest->detaching != NULL || !TAILQ_EMPTY(&guest->ready) ||
+	       !TAILQ_EMPTY(&guest->untold) || !TAILQ_EMPTY(&guest->due);
 }
 
 void

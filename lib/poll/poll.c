@@ -125,8 +125,12 @@ poll_before_sleep(void *ctx)
 	struct guest *guest;
 	bool may = true;
 
-	TAILQ_FOREACH (guest, &poll->guests, entry)
-		may = guest_may_sleep(guest) && may;
+	TAILQ_FOREACH (guest, &poll->guests, entry) {
+		if (guest_may_sleep(guest))
+			continue;
+		guest_rouse(guest); /* or several turns would pass until it has its own */
+		may = false;
+	}
 	return may;
 }
 

@@ -22,8 +22,8 @@ struct vsw_poll;
  * memory. */
 struct vsw_poll *vsw_poll_create(struct vsw_loop *loop);
 
-/** Free the role and its guests, whose rings are stopped. The loop must not run any more.
- * NULL is allowed. */
+/** Free the role and its guests; rings that were not stopped, in haste, are left as they are. The
+ * loop must not run any more. NULL is allowed. */
 void vsw_poll_destroy(struct vsw_poll *poll);
 
 #endif /* VSW_POLL_H */

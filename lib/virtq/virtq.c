@@ -577,6 +577,14 @@ untake_returned(struct vsw_virtq *vq)
 		vq->last_avail--;
 }
 
+void
+vsw_virtq_abandon(struct vsw_virtq *vq)
+{
+	free(vq->returned);
+	vq->returned = NULL;
+	vq->started = false;
+}
+
 uint16_t
 vsw_virtq_stop(struct vsw_virtq *vq)
 {

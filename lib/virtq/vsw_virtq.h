@@ -22,9 +22,9 @@
  * nothing until the guest starts it anew; nobody else notices.
  *
  * Thread-safety: a queue belongs to the lcore that owns the guest; every function runs
- * there, none blocks or logs. Only vsw_virtq_start() allocates, and vsw_virtq_stop() frees.
- * On the packet path only vsw_virtq_flush() makes a system call, at most one: the signal.
- * The process ignores SIGPIPE, because a call fd may be a socket whose guest is gone.
+ * there, none blocks or logs. Only vsw_virtq_start() allocates, and vsw_virtq_stop() frees (and
+ * _abandon()). On the packet path only vsw_virtq_flush() makes a system call, at most one: the
+ * signal. The process ignores SIGPIPE, because a call fd may be a socket whose guest is gone.
  */
 #ifndef VSW_VIRTQ_H
 #define VSW_VIRTQ_H
@@ -144,6 +144,10 @@ int vsw_virtq_start(struct vsw_virtq *vq, enum vsw_virtq_dir dir, const struct v
  *         used entry, none after it.
  */
 uint16_t vsw_virtq_stop(struct vsw_virtq *vq);
+
+/** Free what a queue has and do not touch its rings, which may be gone: vswd ends in haste, with
+ * chains out. Idempotent. */
+void vsw_virtq_abandon(struct vsw_virtq *vq);
 
 /**
  * Pop up to @p max chains.

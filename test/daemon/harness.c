@@ -553,7 +553,6 @@ static const struct variant variants[] = {
 	{"qemu, 1 lcore", VSW_GUEST_QEMU, one_lcore},
 	{"uml, 1 lcore", VSW_GUEST_UML, one_lcore},
 	{"qemu, 2 lcores", VSW_GUEST_QEMU, two_lcores},
-	{"uml, 2 lcores", VSW_GUEST_UML, two_lcores},
 	{"uml, 4 lcores, 2 bridge", VSW_GUEST_UML, four_lcores, .bridge_lcores = "2,3"},
 };
 
