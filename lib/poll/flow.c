@@ -358,7 +358,6 @@ act_on_timers(struct flow *flow, uint32_t actions)
 void
 flow_act(struct flow *flow, uint32_t actions)
 {
-	guest_rouse(flow->guest);
 	window_update(flow);
 	if (actions & VSW_CONN_ACT_UNEXPECTED)
 		vsw_count(&flow->guest->counters, VSW_CTR_PKT_UNEXPECTED, 1);
