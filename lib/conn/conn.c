@@ -58,24 +58,12 @@ const char *
 vsw_conn_reason_str(enum vsw_conn_reason reason)
 {
 	static const char *const text[] = {
-#define X(name, str) [VSW_CONN_REASON_##name] = str,
+#define X(name) [VSW_CONN_REASON_##name] = #name,
 		VSW_CONN_REASON_TABLE(X)
 #undef X
 	};
 
 	return (unsigned int)reason < VSW_CONN_N_REASONS ? text[reason] : "unknown";
-}
-
-const char *
-vsw_conn_reason_name(enum vsw_conn_reason reason)
-{
-	static const char *const name[] = {
-#define X(sym, str) [VSW_CONN_REASON_##sym] = #sym,
-		VSW_CONN_REASON_TABLE(X)
-#undef X
-	};
-
-	return (unsigned int)reason < VSW_CONN_N_REASONS ? name[reason] : "unknown";
 }
 
 void

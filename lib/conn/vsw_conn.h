@@ -90,25 +90,25 @@ enum vsw_conn_event {
 #define VSW_CONN_ACT_REMOVE 0x200u      /**< it is over: its ports are free once the guest knows */
 #define VSW_CONN_ACT_UNEXPECTED 0x400u  /**< count a packet that means nothing in its state */
 
-/** Why a connection ended, for counters and logs; set when it becomes CLOSED. */
+/** Why a connection ended, for counters, traces and logs; set when it becomes CLOSED. */
 #define VSW_CONN_REASON_TABLE(X)                                                                   \
-	X(NONE, "not closed")                                                                      \
-	X(GUEST_CLOSED, "closed by the guest")                                                     \
-	X(GUEST_RESET, "reset by the guest")                                                       \
-	X(FAR_CLOSED, "closed by the far end, acknowledged by the guest")                          \
-	X(FAR_RESET, "reset by the far guest")                                                     \
-	X(REFUSED_BY_GUEST, "refused by the guest")                                                \
-	X(REFUSED_BY_FAR, "refused by the far end")                                                \
-	X(REQUEST_TIMEOUT, "request without an answer")                                            \
-	X(CLOSE_TIMEOUT, "closed by the far end, not acknowledged by the guest")                   \
-	X(PROTOCOL, "packet that the state forbids")                                               \
-	X(CREDIT, "guest sent more than its window")                                               \
-	X(SUPERSEDED, "ports reused by the guest")                                                 \
-	X(ABORTED, "given up by the switch")                                                       \
-	X(GUEST_GONE, "guest stopped")
+	X(NONE)         /* not closed */                                                           \
+	X(GUEST_CLOSED) /* closed by the guest */                                                  \
+	X(GUEST_RESET)  /* reset by the guest */                                                   \
+	X(FAR_CLOSED)   /* closed by the far end, acknowledged by the guest */                     \
+	X(FAR_RESET)    /* reset by the far guest */                                               \
+	X(REFUSED_BY_GUEST)                                                                        \
+	X(REFUSED_BY_FAR)                                                                          \
+	X(REQUEST_TIMEOUT) /* request without an answer */                                         \
+	X(CLOSE_TIMEOUT)   /* closed by the far end, not acknowledged by the guest */              \
+	X(PROTOCOL)        /* packet that the state forbids */                                     \
+	X(CREDIT)          /* guest sent more than its window */                                   \
+	X(SUPERSEDED)      /* ports reused by the guest */                                         \
+	X(ABORTED)         /* given up by the switch */                                            \
+	X(GUEST_GONE)      /* guest stopped */
 
 enum vsw_conn_reason {
-#define X(name, text) VSW_CONN_REASON_##name,
+#define X(name) VSW_CONN_REASON_##name,
 	VSW_CONN_REASON_TABLE(X)
 #undef X
 		VSW_CONN_N_REASONS
@@ -277,8 +277,7 @@ bool vsw_conn_stalled(struct vsw_conn *conn);
 bool vsw_conn_refuse(const struct vsw_pkt *pkt, struct vsw_pkt *rst);
 
 const char *vsw_conn_state_str(enum vsw_conn_state state);
+/** "FAR_CLOSED" and so on. */
 const char *vsw_conn_reason_str(enum vsw_conn_reason reason);
-/** "FAR_CLOSED" and so on. Static. */
-const char *vsw_conn_reason_name(enum vsw_conn_reason reason);
 
 #endif /* VSW_CONN_H */

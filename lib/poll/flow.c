@@ -303,7 +303,7 @@ count_end(struct flow *flow)
 static void
 trace_end(const struct flow *flow)
 {
-	const char *reason = vsw_conn_reason_name(flow->conn.reason);
+	const char *reason = vsw_conn_reason_str(flow->conn.reason);
 
 	switch (flow->conn.reason) {
 	case VSW_CONN_REASON_REFUSED_BY_GUEST:
