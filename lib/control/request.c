@@ -205,17 +205,6 @@ vsw_control_list_conns(struct vsw_control *control, const struct vsw_conn_query 
 }
 
 int
-vsw_control_close_conn(struct vsw_control *control, uint64_t id, char error[VSW_ERROR_SIZE])
-{
-	struct vsw_request *req = new_request(VSW_REQUEST_CLOSE_CONN, NULL, error);
-
-	if (req == NULL)
-		return -ENOMEM;
-	req->conn_id = id;
-	return end(req, call(control, req, error));
-}
-
-int
 vsw_control_list_lcores(struct vsw_control *control, struct vsw_lcore_info **lcores,
 			unsigned int *n, char error[VSW_ERROR_SIZE])
 {
@@ -243,19 +232,6 @@ vsw_control_info(struct vsw_control *control, struct vsw_control_info *info,
 	rc = call(control, req, error);
 	*info = req->info;
 	return end(req, rc);
-}
-
-int
-vsw_control_set_log_level(struct vsw_control *control, const char *pattern, uint32_t level,
-			  char error[VSW_ERROR_SIZE])
-{
-	struct vsw_request *req = new_request(VSW_REQUEST_SET_LOG_LEVEL, NULL, error);
-
-	if (req == NULL)
-		return -ENOMEM;
-	strlcpy(req->log_pattern, pattern, sizeof(req->log_pattern));
-	req->log_level = level;
-	return end(req, call(control, req, error));
 }
 
 static int

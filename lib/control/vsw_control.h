@@ -225,19 +225,12 @@ int vsw_control_list_guests(struct vsw_control *control, const char *who,
 int vsw_control_list_conns(struct vsw_control *control, const struct vsw_conn_query *query,
 			   struct vsw_conn_page *page, char error[VSW_ERROR_SIZE]);
 
-/** Reset a connection at both ends. @p id as listed. */
-int vsw_control_close_conn(struct vsw_control *control, uint64_t id, char error[VSW_ERROR_SIZE]);
-
 /** @param lcores out: to free(). */
 int vsw_control_list_lcores(struct vsw_control *control, struct vsw_lcore_info **lcores,
 			    unsigned int *n, char error[VSW_ERROR_SIZE]);
 
 int vsw_control_info(struct vsw_control *control, struct vsw_control_info *info,
 		     char error[VSW_ERROR_SIZE]);
-
-/** As EAL's --log-level=PATTERN:LEVEL, at run time. */
-int vsw_control_set_log_level(struct vsw_control *control, const char *pattern, uint32_t level,
-			      char error[VSW_ERROR_SIZE]);
 
 /*
  * Its life; the main program's.

@@ -35,7 +35,6 @@
  * and ONE differ only in the descriptors. Fragments are set apart by gaps, which catches a
  * device that takes descriptors for neighbours.
  */
-#define SLOT_TABLE_LEN (N_PIECES_MAX * 16)
 #define SLOT_HDR_OFF 2112
 #define SLOT_DATA_OFF (SLOT_HDR_OFF + VSW_PKT_HDR_LEN)
 #define SLOT_GAPS_LEN 1024
@@ -156,7 +155,6 @@ struct vsw_guest_sock {
 
 	/* what we may send */
 	uint32_t peer_buf_alloc, peer_fwd_cnt, sent;
-	bool knows_peer;
 	uint32_t n_credit_update;
 };
 TAILQ_HEAD(sock_list, vsw_guest_sock);

@@ -30,7 +30,6 @@
 #define VERSION_MASK 3u
 #define VERSION 1u
 #define REPLY 4u
-#define NEED_REPLY 8u
 
 #define REGIONS_MAX 8
 #define RING_SIZE_MAX 32768

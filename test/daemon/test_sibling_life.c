@@ -11,7 +11,6 @@
 #include "duo.h"
 #include "raw.h"
 
-#define WINDOW (256u << 10)
 /* --vm has no key for it: connections that one guest may have. */
 #define CONNS_MAX 4096
 

@@ -23,8 +23,6 @@
 
 #define STEPS_MAX 400
 #define SIZE_MAX_LOG2 6
-/* Used entries that one pop can make on top of those of the caller. */
-#define FIFO_SIZE 256u
 
 struct model {
 	struct vsw_mem mem;
