@@ -54,15 +54,6 @@ struct sock_wait {
 	uint32_t n; /* bytes, or VSW_SHUTDOWN_* */
 };
 
-static struct vsw_guest_sock_info
-info_of(const struct vsw_guest_sock *s)
-{
-	struct vsw_guest_sock_info info;
-
-	vsw_guest_sock_info(s, &info);
-	return info;
-}
-
 bool
 sock_is_alive(const struct vsw_guest_sock *s)
 {

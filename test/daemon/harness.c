@@ -980,6 +980,15 @@ pair_close(struct env *e, struct pair *p)
 	p->fd = -1;
 }
 
+struct vsw_guest_sock_info
+info_of(const struct vsw_guest_sock *s)
+{
+	struct vsw_guest_sock_info info;
+
+	vsw_guest_sock_info(s, &info);
+	return info;
+}
+
 /* ---- bulk ---- */
 
 static const uint8_t *

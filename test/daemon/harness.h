@@ -192,6 +192,9 @@ void pair_check(struct env *e, const struct pair *p);
 /** Close both ends, the guest's first: when vswd has agreed no packet of theirs can follow. */
 void pair_close(struct env *e, struct pair *p);
 
+/** What there is to know of a guest's socket. */
+struct vsw_guest_sock_info info_of(const struct vsw_guest_sock *s);
+
 /* ---- bulk ---- */
 
 /** Bytes [@p off, @p off + @p len) of the one pattern that all bulk data is. */

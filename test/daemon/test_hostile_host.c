@@ -89,15 +89,6 @@ test_hosts_that_speak_in_single_bytes(struct env *e)
 	neighbours_check(e, &nb);
 }
 
-static struct vsw_guest_sock_info
-info_of(const struct vsw_guest_sock *s)
-{
-	struct vsw_guest_sock_info info;
-
-	vsw_guest_sock_info(s, &info);
-	return info;
-}
-
 /* As much as the window admits; the ring must take it. @return bytes. */
 static size_t
 send_a_window(struct env *e, struct vsw_guest_sock *s)

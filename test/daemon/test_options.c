@@ -7,7 +7,7 @@
  * Each case has processes of its own in a folder of its own. In arguments, $ stands for that
  * folder.
  */
-#include "harness.h"
+#include "own.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -24,12 +24,10 @@
 #include <unistd.h>
 
 #define NOBODY 65534
-#define ARGS_MAX 16
 
 #define A10 "aaaaaaaaaa"
 #define A90 A10 A10 A10 A10 A10 A10 A10 A10 A10
 
-static char dir[64];
 static struct daemon daemons[2];
 static struct vsw_guest *guest;
 
@@ -37,9 +35,9 @@ static int
 setup(void **state)
 {
 	memset(daemons, 0, sizeof(daemons));
-	make_dir(dir);
+	make_dir(own_dir);
 	for (size_t i = 0; i < VSW_ARRAY_SIZE(daemons); i++) {
-		strcpy(daemons[i].dir, dir);
+		strcpy(daemons[i].dir, own_dir);
 		daemons[i].log_fd = -1;
 	}
 	return 0;
@@ -64,90 +62,15 @@ teardown(void **state)
 		if (d->log_fd >= 0)
 			close(d->log_fd);
 	}
-	remove_dir(dir);
+	remove_dir(own_dir);
 	return 0;
-}
-
-/* $ becomes the folder. The result lives until the arena wraps: longer than any case. */
-static const char *
-expand(const char *text)
-{
-	static char arena[65536];
-	static size_t at;
-	char *start;
-
-	if (at + 2 * strlen(text) + 4 * sizeof(dir) > sizeof(arena))
-		at = 0;
-	start = &arena[at];
-	for (; *text != '\0'; text++) {
-		if (*text == '$')
-			at += (size_t)sprintf(&arena[at], "%s", dir);
-		else
-			arena[at++] = *text;
-	}
-	arena[at++] = '\0';
-	return start;
-}
-
-static void
-spawn(struct daemon *d, const char *const *args)
-{
-	const char *argv[ARGS_MAX + 1] = {NULL};
-
-	for (int i = 0; i < ARGS_MAX && args[i] != NULL; i++)
-		argv[i] = expand(args[i]);
-	if (d->log_fd >= 0)
-		close(d->log_fd);
-	daemon_spawn(d, argv);
-}
-
-#define SPAWN(d, ...) spawn(d, (const char *const[]){__VA_ARGS__, NULL})
-
-static const char *
-log_of(const struct daemon *d)
-{
-	static char log[16384];
-
-	daemon_log(d, log, sizeof(log));
-	return log;
-}
-
-static void
-expect_ready(struct daemon *d)
-{
-	if (!daemon_wait_ready(d))
-		fail_msg("vswd does not become ready: %s", log_of(d));
-}
-
-static void
-expect_exit(struct daemon *d, int status)
-{
-	int got = daemon_wait(d, 3 * WAIT_MS);
-
-	if (got != status)
-		fail_msg("vswd ended with %d, not %d: %s", got, status, log_of(d));
-}
-
-static void
-end(struct daemon *d)
-{
-	kill(d->pid, SIGTERM);
-	expect_exit(d, 0);
-}
-
-static bool
-exists(const char *name)
-{
-	struct stat st;
-
-	return lstat(expand(name), &st) == 0;
 }
 
 /* Sockets in the folder; what EAL keeps in its own is not counted. */
 static unsigned int
 count_sockets(void)
 {
-	DIR *d = opendir(dir);
+	DIR *d = opendir(own_dir);
 	struct dirent *ent;
 	unsigned int n = 0;
 
@@ -674,14 +597,14 @@ test_the_highest_cid_and_the_longest_paths(void **state)
 	int listener;
 
 	/* 107 and 96 characters */
-	snprintf(uds, sizeof(uds), "%s/%0*d", dir, (int)(95 - strlen(dir)), 0);
+	snprintf(uds, sizeof(uds), "%s/%0*d", own_dir, (int)(95 - strlen(own_dir)), 0);
 	assert_int_equal(strlen(uds), 96);
-	snprintf(vm, sizeof(vm), "guest-cid=4294967294,socket=%s/%0*d,uds-path=%s", dir,
-		 (int)(106 - strlen(dir)), 1, uds);
+	snprintf(vm, sizeof(vm), "guest-cid=4294967294,socket=%s/%0*d,uds-path=%s", own_dir,
+		 (int)(106 - strlen(own_dir)), 1, uds);
 	SPAWN(&daemons[0], "--vm", vm);
 	expect_ready(&daemons[0]);
 
-	snprintf(vm, sizeof(vm), "%s/%0*d", dir, (int)(106 - strlen(dir)), 1);
+	snprintf(vm, sizeof(vm), "%s/%0*d", own_dir, (int)(106 - strlen(own_dir)), 1);
 	assert_int_equal(strlen(vm), 107);
 	boot(vm, 128);
 	assert_int_equal(vsw_guest_cid(guest), 4294967294u);
@@ -855,7 +778,7 @@ test_an_ordinary_user(void **state)
 	}
 	copy_vswd();
 	setenv("VSWD", expand("$/vswd"), 1);
-	assert_int_equal(chmod(dir, 0755), 0);
+	assert_int_equal(chmod(own_dir, 0755), 0);
 	assert_int_equal(mkdir(expand("$/theirs"), 0755), 0);
 	assert_int_equal(chown(expand("$/theirs"), NOBODY, NOBODY), 0);
 	strcat(d->dir, "/theirs");

@@ -7,7 +7,7 @@
  * Each case has a vswd of its own in a folder of root's; $ stands for that folder, and $/theirs
  * is the user's. As an ordinary user only the refusal and the filter can be tested.
  */
-#include "harness.h"
+#include "own.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -22,11 +22,9 @@
 #include <unistd.h>
 
 #define NOBODY 65534
-#define ARGS_MAX 16
 
 #define VM "guest-cid=3,socket=$/theirs/a,uds-path=$/theirs/b"
 
-static char dir[64];
 static struct daemon vswd;
 static struct vsw_guest *guest;
 static char vswd_path[4096]; /* VSWD as it was */
@@ -37,13 +35,13 @@ setup(void **state)
 	char theirs[80];
 
 	memset(&vswd, 0, sizeof(vswd));
-	make_dir(dir);
-	snprintf(theirs, sizeof(theirs), "%s/theirs", dir);
-	assert_int_equal(chmod(dir, 0755), 0);
+	make_dir(own_dir);
+	snprintf(theirs, sizeof(theirs), "%s/theirs", own_dir);
+	assert_int_equal(chmod(own_dir, 0755), 0);
 	assert_int_equal(mkdir(theirs, 0755), 0);
 	if (geteuid() == 0)
 		assert_int_equal(chown(theirs, NOBODY, NOBODY), 0);
-	strcpy(vswd.dir, dir);
+	strcpy(vswd.dir, own_dir);
 	vswd.log_fd = -1;
 	return 0;
 }
@@ -60,7 +58,7 @@ teardown(void **state)
 	}
 	if (vswd.log_fd >= 0)
 		close(vswd.log_fd);
-	remove_dir(dir);
+	remove_dir(own_dir);
 	return 0;
 }
 
@@ -71,81 +69,6 @@ is_root(void)
 		return true;
 	print_message("only root can test this\n");
 	return false;
-}
-
-/* $ becomes the folder. */
-static const char *
-expand(const char *text)
-{
-	static char arena[16384];
-	static size_t at;
-	char *start;
-
-	if (at + 2 * strlen(text) + 4 * sizeof(dir) > sizeof(arena))
-		at = 0;
-	start = &arena[at];
-	for (; *text != '\0'; text++) {
-		if (*text == '$')
-			at += (size_t)sprintf(&arena[at], "%s", dir);
-		else
-			arena[at++] = *text;
-	}
-	arena[at++] = '\0';
-	return start;
-}
-
-static void
-spawn(const char *const *args)
-{
-	const char *argv[ARGS_MAX + 1] = {NULL};
-
-	for (int i = 0; i < ARGS_MAX && args[i] != NULL; i++)
-		argv[i] = expand(args[i]);
-	if (vswd.log_fd >= 0)
-		close(vswd.log_fd);
-	daemon_spawn(&vswd, argv);
-}
-
-#define SPAWN(...) spawn((const char *const[]){__VA_ARGS__, NULL})
-
-static const char *
-log_text(void)
-{
-	static char log[16384];
-
-	daemon_log(&vswd, log, sizeof(log));
-	return log;
-}
-
-static void
-expect_ready(void)
-{
-	if (!daemon_wait_ready(&vswd))
-		fail_msg("vswd does not become ready: %s", log_text());
-}
-
-static void
-expect_exit(int status)
-{
-	int got = daemon_wait(&vswd, 3 * WAIT_MS);
-
-	if (got != status)
-		fail_msg("vswd ended with %d, not %d: %s", got, status, log_text());
-}
-
-static void
-end(void)
-{
-	kill(vswd.pid, SIGTERM);
-	expect_exit(0);
-}
-
-static bool
-exists(const char *name)
-{
-	struct stat st;
-
-	return lstat(expand(name), &st) == 0;
 }
 
 static void
@@ -172,11 +95,12 @@ boot(const char *socket_name)
 	assert_non_null(guest);
 	while (vsw_guest_attach(guest) < 0) {
 		if (vsw_guest_now_ms() >= deadline)
-			fail_msg("attaching for 10 s: %s; %s", vsw_guest_error(guest), log_text());
+			fail_msg("attaching for 10 s: %s; %s", vsw_guest_error(guest),
+				 log_of(&vswd));
 		usleep(1000);
 	}
 	if (vsw_guest_start(guest, VSW_GUEST_BOOT) < 0)
-		fail_msg("%s; %s", vsw_guest_error(guest), log_text());
+		fail_msg("%s; %s", vsw_guest_error(guest), log_of(&vswd));
 }
 
 /*
@@ -266,16 +190,16 @@ test_every_mistake_is_one_sentence(void **state)
 	};
 
 	for (size_t i = 0; i < VSW_ARRAY_SIZE(cases); i++) {
-		SPAWN("--user", cases[i].user, "--vm", VM);
-		expect_exit(1);
-		if (strstr(log_text(), cases[i].told) == NULL ||
-		    strchr(log_text(), '\n') != strrchr(log_text(), '\n'))
-			fail_msg("--user %s: told %s", cases[i].user, log_text());
+		SPAWN(&vswd, "--user", cases[i].user, "--vm", VM);
+		expect_exit(&vswd, 1);
+		if (strstr(log_of(&vswd), cases[i].told) == NULL ||
+		    strchr(log_of(&vswd), '\n') != strrchr(log_of(&vswd), '\n'))
+			fail_msg("--user %s: told %s", cases[i].user, log_of(&vswd));
 		assert_false(exists("$/theirs/a"));
 	}
-	SPAWN("--user", "nobody", "--user", "nobody", "--vm", VM);
-	expect_exit(1);
-	assert_non_null(strstr(log_text(), geteuid() == 0 ? "given twice" : "only root"));
+	SPAWN(&vswd, "--user", "nobody", "--user", "nobody", "--vm", VM);
+	expect_exit(&vswd, 1);
+	assert_non_null(strstr(log_of(&vswd), geteuid() == 0 ? "given twice" : "only root"));
 }
 
 /* A copy where an ordinary user can run it: the tree may be in somebody's home. */
@@ -302,9 +226,9 @@ test_only_root_may_become_somebody_else(void **state)
 		setenv("VSWD", copy_vswd(), 1);
 		vswd.uid = NOBODY;
 	}
-	SPAWN("--user", "nobody", "--vm", VM);
-	expect_exit(1);
-	assert_non_null(strstr(log_text(),
+	SPAWN(&vswd, "--user", "nobody", "--vm", VM);
+	expect_exit(&vswd, 1);
+	assert_non_null(strstr(log_of(&vswd),
 			       "--user: only root can become another user; start vswd as "
 			       "root, or as nobody without --user\n"));
 }
@@ -314,12 +238,12 @@ test_nothing_of_root_is_left(void **state)
 {
 	if (!is_root())
 		return;
-	SPAWN("-l", "0,1", "--", "--user", "65534:65534", "--vm", VM);
-	expect_ready();
+	SPAWN(&vswd, "-l", "0,1", "--", "--user", "65534:65534", "--vm", VM);
+	expect_ready(&vswd);
 	/* main, a worker, vsw-vhost, vhost-events, and EAL's own */
 	assert_true(expect_in_all_threads("NoNewPrivs", "1") >= 5);
 	expect_nobody("65534 ");
-	end();
+	end(&vswd);
 }
 
 static void
@@ -337,15 +261,15 @@ test_a_user_brings_its_groups_or_the_one_that_is_named(void **state)
 	assert_true(getgrouplist("nobody", user->pw_gid, group, &n) > 0);
 	for (int i = 0; i < n; i++)
 		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%u ", group[i]);
-	SPAWN("--user", "nobody", "--vm", VM);
-	expect_ready();
+	SPAWN(&vswd, "--user", "nobody", "--vm", VM);
+	expect_ready(&vswd);
 	expect_in_all_threads("Groups", text);
-	end();
-	SPAWN("--user", "nobody:daemon", "--vm", VM);
-	expect_ready();
+	end(&vswd);
+	SPAWN(&vswd, "--user", "nobody:daemon", "--vm", VM);
+	expect_ready(&vswd);
 	snprintf(text, sizeof(text), "%u ", getgrnam("daemon")->gr_gid);
 	expect_in_all_threads("Groups", text);
-	end();
+	end(&vswd);
 }
 
 static void
@@ -353,11 +277,11 @@ test_the_sockets_are_the_users_unless_they_are_somebodys(void **state)
 {
 	if (!is_root())
 		return;
-	SPAWN("--user", "nobody:65534", "--vm", VM ",socket-mode=660", "--vm",
+	SPAWN(&vswd, "--user", "nobody:65534", "--vm", VM ",socket-mode=660", "--vm",
 	      "guest-cid=4,socket=$/theirs/c,uds-path=$/theirs/d,socket-mode=600,socket-owner=1,"
 	      "socket-group=2,forward=$/theirs/g:80",
 	      "--vm", "guest-cid=5,socket=$/theirs/e,uds-path=$/theirs/f,socket-group=2");
-	expect_ready();
+	expect_ready(&vswd);
 	expect_owner("$/theirs/a", NOBODY, NOBODY, 0660);
 	expect_owner("$/theirs/b", NOBODY, NOBODY, 0660);
 	expect_owner("$/theirs/c", 1, 2, 0600);
@@ -368,7 +292,7 @@ test_the_sockets_are_the_users_unless_they_are_somebodys(void **state)
 	boot("$/theirs/a");
 	boot("$/theirs/a"); /* after another VMM */
 	boot("$/theirs/c");
-	end();
+	end(&vswd);
 	assert_false(exists("$/theirs/a"));
 	assert_false(exists("$/theirs/f"));
 	assert_false(exists("$/theirs/g"));
@@ -395,8 +319,8 @@ test_a_reload_adds_guests_as_the_user(void **state)
 	if (!is_root())
 		return;
 	write_config(names, 1);
-	SPAWN("--user", "nobody:65534", "--config", "$/vsw.yaml");
-	expect_ready();
+	SPAWN(&vswd, "--user", "nobody:65534", "--config", "$/vsw.yaml");
+	expect_ready(&vswd);
 	boot("$/theirs/a");
 	write_config(names, 2);
 	kill(vswd.pid, SIGHUP);
@@ -409,7 +333,7 @@ test_a_reload_adds_guests_as_the_user(void **state)
 	assert_true(daemon_wait_log(&vswd, "reload failed: ", WAIT_MS));
 	assert_false(exists("$/refused"));
 	boot("$/theirs/b");
-	end();
+	end(&vswd);
 }
 
 static unsigned int
@@ -431,34 +355,34 @@ test_a_folder_that_the_user_cannot_write_in_is_named(void **state)
 {
 	if (!is_root())
 		return;
-	SPAWN("--user", "nobody", "--vm", "guest-cid=3,socket=$/a,uds-path=$/theirs/b");
-	expect_ready();
+	SPAWN(&vswd, "--user", "nobody", "--vm", "guest-cid=3,socket=$/a,uds-path=$/theirs/b");
+	expect_ready(&vswd);
 	assert_non_null(
-		strstr(log_text(), expand("user nobody cannot write in $: sockets will be")));
+		strstr(log_of(&vswd), expand("user nobody cannot write in $: sockets will be")));
 	boot("$/a");
-	end();
+	end(&vswd);
 	assert_true(exists("$/a"));
 	assert_false(exists("$/theirs/b"));
 	/* and the next start replaces what was left, and removes EAL's folder of the last one */
-	SPAWN("--user", "nobody", "--vm", "guest-cid=3,socket=$/a,uds-path=$/theirs/b");
-	expect_ready();
+	SPAWN(&vswd, "--user", "nobody", "--vm", "guest-cid=3,socket=$/a,uds-path=$/theirs/b");
+	expect_ready(&vswd);
 	boot("$/a");
 	assert_int_equal(count_eal_folders(), 1);
-	end();
+	end(&vswd);
 }
 
 static void
 test_what_a_killed_vswd_has_left_goes_with_the_next_start(void **state)
 {
-	SPAWN("--vm", VM);
-	expect_ready();
+	SPAWN(&vswd, "--vm", VM);
+	expect_ready(&vswd);
 	kill(vswd.pid, SIGKILL);
 	daemon_wait(&vswd, WAIT_MS);
 	assert_int_equal(count_eal_folders(), 1);
-	SPAWN("--vm", VM);
-	expect_ready();
+	SPAWN(&vswd, "--vm", VM);
+	expect_ready(&vswd);
 	assert_int_equal(count_eal_folders(), 1);
-	end();
+	end(&vswd);
 	assert_int_equal(count_eal_folders(), 0);
 }
 
@@ -468,9 +392,9 @@ test_a_start_that_fails_leaves_no_sockets(void **state)
 {
 	if (!is_root())
 		return;
-	SPAWN("--user", "nobody", "--vm", VM, "--vm",
+	SPAWN(&vswd, "--user", "nobody", "--vm", VM, "--vm",
 	      "guest-cid=4,socket=/proc/vsw,uds-path=$/theirs/d");
-	expect_exit(1);
+	expect_exit(&vswd, 1);
 	assert_false(exists("$/theirs/a"));
 	assert_false(exists("$/theirs/d"));
 }
@@ -482,21 +406,21 @@ test_a_start_that_fails_leaves_no_sockets(void **state)
 static void
 test_the_filter_is_on_unless_it_is_turned_off(void **state)
 {
-	SPAWN("-l", "0,1", "--", "--vm", VM);
-	expect_ready();
-	if (strstr(log_text(), "no sandbox: built with") == NULL)
+	SPAWN(&vswd, "-l", "0,1", "--", "--vm", VM);
+	expect_ready(&vswd);
+	if (strstr(log_of(&vswd), "no sandbox: built with") == NULL)
 		assert_true(expect_in_all_threads("Seccomp", "2") >= 5);
 	expect_in_all_threads("NoNewPrivs", "1");
 	boot("$/theirs/a");
 	/* and on threads that came later */
-	if (strstr(log_text(), "no sandbox: built with") == NULL)
+	if (strstr(log_of(&vswd), "no sandbox: built with") == NULL)
 		expect_in_all_threads("Seccomp", "2");
-	end();
-	SPAWN("-l", "0,1", "--", "--no-sandbox", "--vm", VM);
-	expect_ready();
+	end(&vswd);
+	SPAWN(&vswd, "-l", "0,1", "--", "--no-sandbox", "--vm", VM);
+	expect_ready(&vswd);
 	expect_in_all_threads("Seccomp", "0");
 	boot("$/theirs/a");
-	end();
+	end(&vswd);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

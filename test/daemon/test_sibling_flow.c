@@ -381,15 +381,6 @@ env_resident(const struct env *e)
 #define SPILL_MAX(n) ((BUDGET + (n)*WINDOW_MIN) * 5 / 4)
 #endif
 
-static struct vsw_guest_sock_info
-info_of(const struct vsw_guest_sock *s)
-{
-	struct vsw_guest_sock_info info;
-
-	vsw_guest_sock_info(s, &info);
-	return info;
-}
-
 /* As much as the window admits; the ring must take it. @return bytes. */
 static uint64_t
 send_a_window(struct env *e, struct vsw_guest_sock *s, uint64_t off)
