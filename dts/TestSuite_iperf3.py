@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""iperf3 over vsock, as in doc/guides/benchmark.md. Skipped unless the iperf3 on PATH has --vsock:
+"""iperf3 over vsock, as in doc/guides/performance.md. Skipped unless the iperf3 on PATH has --vsock:
 https://github.com/stefano-garzarella/iperf-vsock."""
 
 import json
