@@ -220,7 +220,8 @@ serve(struct vsw_bridge *bridge, struct vsw_stream *stream)
 
 	if (stream->is_closing)
 		return serve_closing(bridge, stream, moved);
-	if (stream->is_waiting && (moved || !rte_timer_pending(&stream->flush_timer)))
+	/* A whole datagram for which its socket has no room. */
+	if (stream->is_datagram && stream->shut_send && !rte_timer_pending(&stream->flush_timer))
 		start_flush_timer(stream);
 	return vsw_stream_notify(stream);
 }

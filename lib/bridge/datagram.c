@@ -26,7 +26,6 @@ drop(struct vsw_stream *stream)
 	stream->account->collected -= stream->backlog.spill.len;
 	vsw_stream_return(stream, vsw_backlog_drop(&stream->backlog), 0);
 	stream->shut_send = false;
-	stream->is_waiting = false;
 	rte_timer_stop_sync(&stream->flush_timer);
 }
 
@@ -85,9 +84,9 @@ deliver(struct vsw_stream *stream)
 
 	if (!vsw_backlog_is_empty(&stream->backlog))
 		len = vsw_stream_send(stream);
-	if (len < 0 && errno == EAGAIN) {
-		stream->is_waiting = true;
-	} else if (len < 0) {
+	if (len < 0 && errno == EAGAIN)
+		return; /* shut_send stays: it waits for room */
+	if (len < 0) {
 		fail(stream,
 		     errno == EMSGSIZE ? VSW_CTR_DATAGRAMS_TOO_LARGE : VSW_CTR_DATAGRAMS_LOST);
 	} else {

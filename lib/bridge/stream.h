@@ -49,7 +49,6 @@ struct vsw_stream {
 	bool awaits_greeting;         /* OK was said and is not read: payload waits */
 	bool is_plain;                /* no OK is said */
 	bool is_datagram;             /* the socket is one of datagrams */
-	bool is_waiting;              /* ... and has no room for the one that is complete */
 	bool is_dead;                 /* the host reads no more; what is written is dropped */
 	bool is_closing;              /* CLOSE came: flush, then close */
 	struct vsw_msg *close;        /* that CLOSE, until it is answered */

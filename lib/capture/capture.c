@@ -61,7 +61,6 @@ static struct {
 	struct vsw_capture_filter filter; /* fixed while the flag is set */
 	struct vsw_capture_tap *tap[TAPS_MAX];
 	unsigned int n_taps;
-	bool is_begun;
 	bool has_file_header;
 	uint64_t drops_before;
 } capture;
@@ -224,7 +223,7 @@ vsw_capture_n_drops(void)
 int
 vsw_capture_begin(const struct vsw_capture_filter *filter)
 {
-	if (capture.is_begun)
+	if (vsw_capture_is_on())
 		return -EBUSY;
 	for (unsigned int i = 0; i < capture.n_taps; i++) {
 		struct vsw_capture_tap *tap = capture.tap[i];
@@ -239,7 +238,6 @@ vsw_capture_begin(const struct vsw_capture_filter *filter)
 	capture.drops_before = 0;
 	capture.drops_before = vsw_capture_n_drops();
 	capture.filter = *filter;
-	capture.is_begun = true;
 	capture.has_file_header = false;
 	__atomic_store_n(&vsw_capture_flag, true, __ATOMIC_RELEASE);
 	return 0;
@@ -249,7 +247,6 @@ void
 vsw_capture_end(void)
 {
 	__atomic_store_n(&vsw_capture_flag, false, __ATOMIC_RELEASE);
-	capture.is_begun = false;
 }
 
 /* The next record of a tap; NULL: none. */

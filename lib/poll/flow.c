@@ -202,11 +202,9 @@ flow_from_guest(struct guest *guest, const struct vsw_pkt *request,
 	if (sibling != NULL) {
 		flow->sibling = sibling;
 		flow->far_loop = sibling->poll_loop;
-	} else {
-		flow->far_window = vsw_guest_word(&guest->conf->buf_alloc);
 	}
 	vsw_conn_init_from_guest(&flow->conn, request, sibling != NULL, 0);
-	window_update(flow);
+	window_far_credit(flow, sibling != NULL ? 0 : vsw_guest_word(&guest->conf->buf_alloc), 0);
 	flow_enter(flow);
 	far_tell(flow, TELL_CONNECT);
 	return flow;
@@ -237,8 +235,7 @@ flow_from_host(struct guest *guest, struct vsw_msg *incoming)
 	}
 	vsw_conn_init_to_guest(&flow->conn, guest->conf->cid, incoming->port, VSW_CID_HOST,
 			       vsw_conn_table_far_port(&guest->conns, VSW_CID_HOST), 0);
-	flow->far_window = vsw_guest_word(&guest->conf->buf_alloc);
-	window_update(flow);
+	window_far_credit(flow, vsw_guest_word(&guest->conf->buf_alloc), 0);
 	flow->far = incoming->stream;
 	flow->link = LINK_OPEN;
 	vsw_msg_free(incoming);
@@ -421,21 +418,22 @@ void
 flow_schedule(struct flow *flow)
 {
 	struct guest *guest = flow->guest;
-	bool is_stalled = has_data(flow) && !window_is_open(flow);
+	bool has = has_data(flow);
+	bool wants = has && window_is_open(flow);
 
 	guest_rouse(guest);
 	/* That READ may be long in coming; or never, where the guest takes no more. */
-	if (flow->gone_after_read && !flow->reading && !flow_wants_data(flow)) {
+	if (flow->gone_after_read && !flow->reading && !wants) {
 		flow->gone_after_read = false;
 		vsw_conn_event(&flow->conn, VSW_CONN_EV_FAR_GONE, 0); /* no action: no end yet */
 	}
-	if (is_stalled && vsw_conn_stalled(&flow->conn)) {
+	if (has && !wants && vsw_conn_stalled(&flow->conn)) {
 		vsw_count(&guest->counters, VSW_CTR_CREDIT_STALLS, 1);
 		flow->to_guest_stalls++;
 		flow->probe_ms = PROBE_FIRST_MS;
 		arm(&flow->probe, flow->probe_ms, on_probe, flow);
 	}
-	if (!flow->is_ready && (vsw_conn_has_pending(&flow->conn) || flow_wants_data(flow))) {
+	if (!flow->is_ready && (vsw_conn_has_pending(&flow->conn) || wants)) {
 		flow->is_ready = true;
 		TAILQ_INSERT_TAIL(&guest->ready, flow, ready_entry);
 	}

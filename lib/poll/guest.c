@@ -319,11 +319,11 @@ guest_note_broken(struct guest *guest)
 static bool
 has_business(const struct guest *guest)
 {
-	return guest->n_msgs_out > 0 || guest->n_loans_out > 0 || guest->n_reads_out > 0 ||
-	       guest->n_resets > 0 || (guest->owes_reset && guest->event.started) ||
-	       guest->starved || guest->stopping != NULL || guest->draining != NULL ||
-	       guest->detaching != NULL || !TAILQ_EMPTY(&guest->ready) ||
-	       !TAILQ_EMPTY(&guest->untold) || !TAILQ_EMPTY(&guest->due);
+	return guest->n_msgs_out > 0 || guest->n_resets > 0 ||
+	       (guest->owes_reset && guest->event.started) || guest->starved ||
+	       guest->stopping != NULL || guest->draining != NULL || guest->detaching != NULL ||
+	       !TAILQ_EMPTY(&guest->ready) || !TAILQ_EMPTY(&guest->untold) ||
+	       !TAILQ_EMPTY(&guest->due);
 }
 
 void

@@ -5,8 +5,7 @@
  */
 #include <errno.h>
 
-#include <rte_cycles.h>
-
+#include "vsw_clock.h"
 #include "poll_guest.h"
 
 static bool
@@ -31,7 +30,7 @@ describe(const struct flow *flow, struct vsw_conn_info *info)
 		.far_is_host = flow->sibling == NULL,
 		.from_guest = conn->side == VSW_SIDE_INI,
 		.state = vsw_conn_state_str(conn->state),
-		.age_ms = (uint32_t)((rte_rdtsc() - flow->born) / (rte_get_tsc_hz() / 1000)),
+		.age_ms = (uint32_t)(vsw_us_since(flow->born) / 1000),
 		.from_guest_bytes = flow->from_guest_bytes,
 		.to_guest_bytes = flow->to_guest_bytes,
 		.from_guest_packets = flow->from_guest_packets,
@@ -41,8 +40,7 @@ describe(const struct flow *flow, struct vsw_conn_info *info)
 		.loans_out = flow->n_loans_out,
 		.guest_window = vsw_conn_window(conn).bytes,
 		.waiting_bytes = (uint32_t)flow->backlog.spill.len,
-		.far_waiting_bytes = flow->sibling != NULL ? flow->far_bytes
-							   : conn->from_guest_cnt - conn->fwd_cnt,
+		.far_waiting_bytes = flow->far_bytes,
 		.guest_sends = !(conn->guest_shut & VSW_SHUTDOWN_SEND),
 		.guest_receives = !(conn->guest_shut & VSW_SHUTDOWN_RCV),
 	};

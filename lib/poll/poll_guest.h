@@ -328,8 +328,8 @@ void from_guest_on_wrote(void *ctx, struct vsw_msg *msg);
 
 /* to_guest.c: what the guest is told and given */
 
-/* The buffer has no room for a payload: give it back empty. */
-bool to_guest_is_useless(struct guest *guest, const struct vsw_chain *chain);
+/* A buffer that has no room for payload goes back empty. @return true: it has. */
+bool to_guest_reject(struct guest *guest, const struct vsw_chain *chain);
 unsigned int to_guest_pass(struct vsw_poll *poll, struct guest *guest);
 void to_guest_on_filled(void *ctx, struct vsw_msg *msg);
 

@@ -157,9 +157,7 @@ sibling_deliver(struct vsw_poll *poll, struct flow *flow)
 
 		if (left == 0) {
 			vsw_virtq_unpop(&guest->to_guest, chain->head);
-		} else if (to_guest_is_useless(guest, chain)) {
-			vsw_virtq_push(&guest->to_guest, chain->head, 0);
-		} else {
+		} else if (!to_guest_reject(guest, chain)) {
 			part = fill_buffer(flow, chain, &src,
 					   vsw_min_u32(left, VSW_PKT_PAYLOAD_MAX));
 			left -= part;

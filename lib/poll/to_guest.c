@@ -203,11 +203,12 @@ add_buffer(struct fetch *fetch, struct vsw_chain *chain)
 }
 
 bool
-to_guest_is_useless(struct guest *guest, const struct vsw_chain *chain)
+to_guest_reject(struct guest *guest, const struct vsw_chain *chain)
 {
 	if (chain->len > VSW_PKT_HDR_LEN)
 		return false;
 	vsw_count(&guest->counters, VSW_CTR_CHAIN_SMALL, 1);
+	vsw_virtq_push(&guest->to_guest, chain->head, 0);
 	return true;
 }
 
@@ -221,10 +222,8 @@ add_buffers(struct vsw_poll *poll, struct guest *guest, struct fetch *fetch, uin
 	for (uint16_t i = 0; i < burst->n_chains; i++) {
 		struct vsw_chain *chain = &burst->chain[i];
 
-		if (!full && to_guest_is_useless(guest, chain)) {
-			vsw_virtq_push(&guest->to_guest, chain->head, 0);
+		if (!full && to_guest_reject(guest, chain))
 			continue;
-		}
 		full = full || !add_buffer(fetch, chain);
 		if (full)
 			vsw_virtq_unpop(&guest->to_guest, chain->head);
