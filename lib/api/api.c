@@ -160,25 +160,16 @@ api_main(void *arg)
  * The object.
  */
 
-/* The umask is 077 (app/vswd), so nobody connects before the mode is set. */
 static int
 open_socket(struct vsw_api *api, const struct vsw_api_setup *setup)
 {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int rc = vsw_socket_path_clear(setup->path);
+	int fd = vsw_socket_path_listen(setup->path, &setup->access);
 
-	if (rc != 0)
-		return rc;
-	if (strlcpy(addr.sun_path, setup->path, sizeof(addr.sun_path)) >= sizeof(addr.sun_path))
-		return -ENAMETOOLONG;
-	api->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (api->fd < 0 || bind(api->fd, (const struct sockaddr *)&addr, sizeof(addr)) != 0)
-		return -errno;
+	if (fd < 0)
+		return fd;
+	api->fd = fd;
 	strlcpy(api->path, setup->path, sizeof(api->path));
-	rc = vsw_socket_path_set_access(setup->path, &setup->access);
-	if (rc != 0)
-		return rc;
-	return listen(api->fd, SOMAXCONN) == 0 ? 0 : -errno;
+	return 0;
 }
 
 static int

@@ -66,12 +66,6 @@ api_conns_list(struct exchange *x)
 	exchange_ask(x, VSW_REQUEST_LIST_GUESTS, list_of_guest);
 }
 
-static void
-tell_closed(struct exchange *x)
-{
-	exchange_answer_nothing(x, MHD_HTTP_NO_CONTENT);
-}
-
 void
 api_conn_close(struct exchange *x)
 {
@@ -81,5 +75,5 @@ api_conn_close(struct exchange *x)
 			      "lists it",
 			      x->who);
 	else
-		exchange_ask(x, VSW_REQUEST_CLOSE_CONN, tell_closed);
+		exchange_ask(x, VSW_REQUEST_CLOSE_CONN, exchange_answer_nothing);
 }

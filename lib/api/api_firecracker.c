@@ -16,12 +16,6 @@
 #include "api_priv.h"
 #include "json.h"
 
-static void
-tell_done(struct exchange *x)
-{
-	exchange_answer_nothing(x, MHD_HTTP_NO_CONTENT);
-}
-
 static struct vsw_guest_info *
 find(struct exchange *x, const char *name)
 {
@@ -40,7 +34,7 @@ add_or_change(struct exchange *x)
 	struct vsw_guest_info *old = find(x, wanted.name);
 
 	if (old == NULL) {
-		exchange_ask(x, VSW_REQUEST_ADD_GUEST, tell_done);
+		exchange_ask(x, VSW_REQUEST_ADD_GUEST, exchange_answer_nothing);
 		return;
 	}
 	x->req.spec = old->spec;
@@ -49,7 +43,8 @@ add_or_change(struct exchange *x)
 		strlcpy(x->req.spec.uds_path, wanted.uds_path, sizeof(wanted.uds_path));
 		strlcpy(x->req.spec.socket, wanted.socket, sizeof(wanted.socket));
 	}
-	exchange_change(x, (unsigned int)(old - x->req.guests), api_vsock_put, tell_done);
+	exchange_change(x, (unsigned int)(old - x->req.guests), api_vsock_put,
+			exchange_answer_nothing);
 }
 
 static int

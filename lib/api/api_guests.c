@@ -80,15 +80,21 @@ take_spec(struct exchange *x)
  */
 
 static void
-show_added(struct exchange *x)
+show(struct exchange *x)
 {
 	char who[16];
 
-	x->status = MHD_HTTP_CREATED;
-	x->req.with_hists = true;
 	snprintf(who, sizeof(who), "%u", x->req.spec.cid);
-	snprintf(x->location, sizeof(x->location), "/guests/%s", who);
+	x->req.with_hists = true;
 	api_ask_for_guests(x, who, tell_guest);
+}
+
+static void
+show_added(struct exchange *x)
+{
+	x->status = MHD_HTTP_CREATED;
+	snprintf(x->location, sizeof(x->location), "/guests/%u", x->req.spec.cid);
+	show(x);
 }
 
 void
@@ -109,19 +115,9 @@ api_guests_add(struct exchange *x)
  * Change: what the body does not name stays as it is.
  */
 
-static void
-show_changed(struct exchange *x)
-{
-	char who[16];
-
-	snprintf(who, sizeof(who), "%u", x->req.spec.cid);
-	x->req.with_hists = true;
-	api_ask_for_guests(x, who, tell_guest);
-}
-
 /* A name that was made of the CID follows it. */
-void
-api_forget_default_name(struct vsw_guest_spec *spec)
+static void
+forget_default_name(struct vsw_guest_spec *spec)
 {
 	char name[VSW_NAME_SIZE];
 
@@ -134,9 +130,9 @@ static void
 change(struct exchange *x)
 {
 	x->req.spec = x->req.guests[0].spec;
-	api_forget_default_name(&x->req.spec);
+	forget_default_name(&x->req.spec);
 	if (take_spec(x))
-		exchange_change(x, 0, api_guest_change, show_changed);
+		exchange_change(x, 0, api_guest_change, show);
 }
 
 void
@@ -149,17 +145,11 @@ api_guest_change(struct exchange *x)
  * Remove.
  */
 
-static void
-tell_removed(struct exchange *x)
-{
-	exchange_answer_nothing(x, MHD_HTTP_NO_CONTENT);
-}
-
 void
 api_guest_remove(struct exchange *x)
 {
 	strlcpy(x->req.who, x->who, sizeof(x->req.who));
-	exchange_ask(x, VSW_REQUEST_REMOVE_GUEST, tell_removed);
+	exchange_ask(x, VSW_REQUEST_REMOVE_GUEST, exchange_answer_nothing);
 }
 
 /*

@@ -103,7 +103,8 @@ void exchange_ask(struct exchange *x, enum vsw_request_verb verb, void (*next)(s
 void exchange_change(struct exchange *x, unsigned int i, void (*again)(struct exchange *x),
 		     void (*next)(struct exchange *x));
 
-void exchange_answer_nothing(struct exchange *x, unsigned int status);
+/* 204: it is done. */
+void exchange_answer_nothing(struct exchange *x);
 /* A reference to @p json is stolen; NULL: out of memory. */
 void exchange_answer_json(struct exchange *x, unsigned int status, json_t *json);
 /* @p text is free()d; NULL: out of memory. */
@@ -146,7 +147,6 @@ struct endpoint {
 	void (*begin)(struct exchange *x);
 };
 
-void api_forget_default_name(struct vsw_guest_spec *spec);
 /* List the guest @p who, or all ("") into x->req.guests. */
 void api_ask_for_guests(struct exchange *x, const char *who, void (*next)(struct exchange *x));
 

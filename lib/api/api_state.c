@@ -120,12 +120,6 @@ api_log_show(struct exchange *x)
 	exchange_answer_json(x, MHD_HTTP_OK, json_pack("{s:o}", "types", log_types()));
 }
 
-static void
-tell_nothing(struct exchange *x)
-{
-	exchange_answer_nothing(x, MHD_HTTP_NO_CONTENT);
-}
-
 static int
 read_log(const json_t *body, struct vsw_request *req, char error[VSW_ERROR_SIZE])
 {
@@ -171,7 +165,7 @@ api_log_set(struct exchange *x)
 	if (rc != 0)
 		exchange_fail_rc(x, rc, error);
 	else
-		exchange_ask(x, VSW_REQUEST_SET_LOG_LEVEL, tell_nothing);
+		exchange_ask(x, VSW_REQUEST_SET_LOG_LEVEL, exchange_answer_nothing);
 }
 
 /*
@@ -200,5 +194,5 @@ api_reload(struct exchange *x)
 		return;
 	}
 	x->req.conf = x->conf;
-	exchange_ask(x, VSW_REQUEST_APPLY, tell_nothing);
+	exchange_ask(x, VSW_REQUEST_APPLY, exchange_answer_nothing);
 }

@@ -99,9 +99,9 @@ exchange_answer_stream(struct exchange *x, const char *content_type, size_t bloc
 }
 
 void
-exchange_answer_nothing(struct exchange *x, unsigned int status)
+exchange_answer_nothing(struct exchange *x)
 {
-	answer(x, status, NULL, NULL, 0);
+	answer(x, MHD_HTTP_NO_CONTENT, NULL, NULL, 0);
 }
 
 void

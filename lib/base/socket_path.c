@@ -56,6 +56,36 @@ vsw_socket_path_set_access(const char *path, const struct vsw_socket_access *acc
 	return chmod(path, access->mode) == 0 ? 0 : -errno;
 }
 
+int
+vsw_socket_path_listen(const char *path, const struct vsw_socket_access *access)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int fd, rc;
+
+	rc = vsw_socket_path_clear(path);
+	if (rc != 0)
+		return rc;
+	if (strlcpy(addr.sun_path, path, sizeof(addr.sun_path)) >= sizeof(addr.sun_path))
+		return -ENAMETOOLONG;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) != 0) {
+		rc = -errno;
+		close(fd);
+		return rc;
+	}
+	rc = vsw_socket_path_set_access(path, access);
+	if (rc == 0 && listen(fd, SOMAXCONN) != 0)
+		rc = -errno;
+	if (rc != 0) {
+		unlink(path);
+		close(fd);
+		return rc;
+	}
+	return fd;
+}
+
 bool
 vsw_socket_has_vsock(void)
 {

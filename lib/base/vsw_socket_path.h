@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file
- * May a listening AF_UNIX socket be put at a path, and who may use it there?
+ * A listening AF_UNIX socket at a path: may it be put there, and who may use it?
  */
 #ifndef VSW_SOCKET_PATH_H
 #define VSW_SOCKET_PATH_H
@@ -40,6 +40,15 @@ struct vsw_socket_access {
 
 /** Set mode and owner of the socket at @p path. @return 0 or -errno. */
 int vsw_socket_path_set_access(const char *path, const struct vsw_socket_access *access);
+
+/**
+ * Listen at @p path, with the backlog that the system allows; a stale socket there is removed
+ * first. The umask keeps others out until the access is set.
+ *
+ * @return a stream socket that does not block, the caller's to close and to unlink; or -errno, and
+ *         then nothing was made.
+ */
+int vsw_socket_path_listen(const char *path, const struct vsw_socket_access *access);
 
 /** Does this host have AF_VSOCK sockets? errno says why not. Any thread. */
 bool vsw_socket_has_vsock(void);

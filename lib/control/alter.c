@@ -594,8 +594,7 @@ alter_abort(struct vsw_control *control)
 	struct vsw_request *req;
 
 	if (alter->is_under_way && alter->req != NULL) {
-		request_fail(alter->req, -ESHUTDOWN, "vswd is closing down");
-		request_answer(control, alter->req);
+		request_turn_away(control, alter->req);
 	}
 	free(alter->coming);
 	memset(alter, 0, sizeof(*alter));
@@ -605,7 +604,6 @@ alter_abort(struct vsw_control *control)
 	}
 	while ((req = STAILQ_FIRST(&control->queue)) != NULL) {
 		STAILQ_REMOVE_HEAD(&control->queue, next);
-		request_fail(req, -ESHUTDOWN, "vswd is closing down");
-		request_answer(control, req);
+		request_turn_away(control, req);
 	}
 }

@@ -213,8 +213,7 @@ on_request(void *ctx, struct vsw_msg *msg)
 	vsw_msg_free(msg);
 	if (__atomic_load_n(&control->is_closed, __ATOMIC_RELAXED) ||
 	    (control->phase != PHASE_UP && alter_is_altering(req->verb))) {
-		request_fail(req, -ESHUTDOWN, "vswd is closing down");
-		request_answer(control, req);
+		request_turn_away(control, req);
 	} else if (alter_is_altering(req->verb)) {
 		STAILQ_INSERT_TAIL(&control->queue, req, next);
 		alter_next(control);

@@ -197,6 +197,8 @@ int request_fail(struct vsw_request *req, int rc, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 /* Hand it back. */
 void request_answer(struct vsw_control *control, struct vsw_request *req);
+/* The answer when vswd closes down. */
+void request_turn_away(struct vsw_control *control, struct vsw_request *req);
 
 /* control.c */
 void control_go_down(struct vsw_control *control, int exit_status);

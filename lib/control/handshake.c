@@ -375,36 +375,6 @@ on_listener(struct vsw_watch *watch, uint32_t events)
  * The sockets.
  */
 
-/* @return a listening socket at @p path, or -errno. */
-static int
-open_socket(const char *path, const struct vsw_socket_access *access)
-{
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int fd, rc;
-
-	rc = vsw_socket_path_clear(path);
-	if (rc != 0)
-		return rc;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	strlcpy(addr.sun_path, path, sizeof(addr.sun_path));
-	if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) != 0) {
-		rc = -errno;
-		close(fd);
-		return rc;
-	}
-	rc = vsw_socket_path_set_access(path, access);
-	if (rc == 0 && listen(fd, SOMAXCONN) != 0)
-		rc = -errno;
-	if (rc != 0) {
-		unlink(path);
-		close(fd);
-		return rc;
-	}
-	return fd;
-}
-
 /* @return a socket that listens at AF_VSOCK port @p port of whatever CID the host has, or -errno.
  */
 static int
@@ -464,7 +434,8 @@ listener_destroy(struct listener *listener)
 static int
 watch(struct vsw_handshakes *hs, struct listener *listener, const char *path, uint32_t port)
 {
-	int rc, fd = path != NULL ? open_socket(path, &hs->guest->access) : open_vsock(port);
+	int rc, fd = path != NULL ? vsw_socket_path_listen(path, &hs->guest->access)
+				  : open_vsock(port);
 
 	if (fd < 0)
 		return fd;

@@ -38,6 +38,13 @@ request_answer(struct vsw_control *control, struct vsw_request *req)
 	__atomic_sub_fetch(&control->n_requests, 1, __ATOMIC_SEQ_CST);
 }
 
+void
+request_turn_away(struct vsw_control *control, struct vsw_request *req)
+{
+	request_fail(req, -ESHUTDOWN, "vswd is closing down");
+	request_answer(control, req);
+}
+
 /* The pool is empty only while lcores are very busy; these threads may wait. */
 static struct vsw_msg *
 alloc_patiently(void)
@@ -59,8 +66,7 @@ vsw_control_submit(struct vsw_control *control, struct vsw_request *req)
 	/* Counted before the look at is_closed: vsw_control_close() closes before it counts. */
 	__atomic_add_fetch(&control->n_requests, 1, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&control->is_closed, __ATOMIC_SEQ_CST)) {
-		request_fail(req, -ESHUTDOWN, "vswd is closing down");
-		request_answer(control, req);
+		request_turn_away(control, req);
 		return;
 	}
 	msg = alloc_patiently();

@@ -553,30 +553,16 @@ on_listener(struct vsw_watch *watch, uint32_t events)
 static int
 listen_for_vmms(struct gate *gate)
 {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int fd, rc;
+	int fd = vsw_socket_path_listen(gate->guest->socket, &gate->guest->access);
+	int rc;
 
-	rc = vsw_socket_path_clear(gate->guest->socket);
-	if (rc != 0)
-		return rc;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return -errno;
-	memcpy(addr.sun_path, gate->guest->socket, sizeof(addr.sun_path));
+		return fd;
 	gate->listener = (struct vsw_watch){.fn = on_listener, .fd = fd};
-	if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) != 0) {
-		rc = -errno;
-		close(fd);
-		return rc;
-	}
-	rc = listen(fd, SOMAXCONN) == 0 ? 0 : -errno;
-	if (rc == 0)
-		rc = vsw_socket_path_set_access(gate->guest->socket, &gate->guest->access);
-	if (rc == 0)
-		rc = vsw_loop_watch(gate->loop, &gate->listener, EPOLLIN);
+	rc = vsw_loop_watch(gate->loop, &gate->listener, EPOLLIN);
 	if (rc != 0) {
-		close(fd);
 		unlink(gate->guest->socket);
+		close(fd);
 	}
 	return rc;
 }
