@@ -71,16 +71,13 @@ on_connected(struct dial *dial)
 static void
 try_to_connect(struct dial *dial)
 {
-	struct address address;
+	const struct address *address = &dial->address;
 
-	endpoint_locate(dial->to, &address, &dial->is_hybrid);
-	if (address.sa.sa_family == AF_UNIX)
-		strlcpy(dial->path, address.un.sun_path, sizeof(dial->path));
-	dial->fd = socket(address.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	dial->fd = socket(address->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (dial->fd < 0)
 		fail(dial, EXIT_UNREACHABLE, "cannot reach %s: %s", dial->to->text,
 		     errno == EAFNOSUPPORT ? "there is no AF_VSOCK here" : strerror(errno));
-	else if (connect(dial->fd, &address.sa, address.len) == 0)
+	else if (connect(dial->fd, &address->sa, address->len) == 0)
 		on_connected(dial);
 	else if (errno == EINPROGRESS)
 		dial->state = DIAL_CONNECTING;
@@ -95,6 +92,9 @@ void
 dial_begin(struct dial *dial, const struct endpoint *to)
 {
 	*dial = (struct dial){.to = to, .fd = -1};
+	endpoint_locate(to, &dial->address, &dial->is_hybrid);
+	if (dial->address.sa.sa_family == AF_UNIX)
+		strlcpy(dial->path, dial->address.un.sun_path, sizeof(dial->path));
 	try_to_connect(dial);
 }
 

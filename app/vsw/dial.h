@@ -19,7 +19,8 @@ enum dial_state {
 struct dial {
 	const struct endpoint *to;
 	enum dial_state state;
-	int fd; /* DONE: non-blocking, and the caller's */
+	struct address address; /* where it is: looked up once, vswd's API may be asked */
+	int fd;                 /* DONE: non-blocking, and the caller's */
 	bool is_hybrid;
 	unsigned int answer_len;
 	char answer[24];

@@ -10,10 +10,8 @@
 
 #include "vsw_base.h"
 
-/* The value of an option in one of its forms: "-l 1", "-l1", "--lcores 1", "--lcores=1". @return
- * NULL: argv[i] is another. */
-static const char *
-value_of(int argc, char **argv, int i, const char *name)
+const char *
+eal_value(int argc, char *const *argv, int i, const char *name)
 {
 	size_t len = strlen(name);
 	const char *rest = argv[i] + len;
@@ -79,12 +77,12 @@ read_map(struct vsw_lcores *lcores, const char *text)
 
 /* The last one counts, as for EAL. @return NULL: there is none. */
 static const char *
-find(int argc, char **argv, const char *name, unsigned int *n)
+find(int argc, char *const *argv, const char *name, unsigned int *n)
 {
 	const char *value = NULL;
 
 	for (int i = 1; i < argc && argv[i] != NULL; i++) {
-		const char *found = value_of(argc, argv, i, name);
+		const char *found = eal_value(argc, argv, i, name);
 
 		if (found == NULL)
 			continue;
@@ -95,7 +93,7 @@ find(int argc, char **argv, const char *name, unsigned int *n)
 }
 
 static bool
-find_lcores(int argc, char **argv, struct vsw_lcores *lcores)
+find_lcores(int argc, char *const *argv, struct vsw_lcores *lcores)
 {
 	static const struct {
 		const char *name;
@@ -120,7 +118,7 @@ find_lcores(int argc, char **argv, struct vsw_lcores *lcores)
 }
 
 bool
-eal_lcores_foresee(int argc, char **argv, struct vsw_lcores *lcores, unsigned int *main_lcore)
+eal_lcores_foresee(int argc, char *const *argv, struct vsw_lcores *lcores, unsigned int *main_lcore)
 {
 	struct vsw_lcores wanted = {0};
 	unsigned int n = 0;

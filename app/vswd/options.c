@@ -375,18 +375,13 @@ options_max_guests(const struct options *opt)
  * EAL.
  */
 
-/* Is any of these options there? Long ones match with and without "=value" (strchr() also
- * finds the end of its string). */
+/* Is any of these options there? */
 static bool
 has_eal(const struct options *opt, const char *const *names)
 {
 	for (int i = 1; i < opt->eal_argc; i++) {
 		for (const char *const *name = names; *name != NULL; name++) {
-			size_t len = strlen(*name);
-			bool is_long = strncmp(*name, "--", 2) == 0;
-
-			if (strncmp(opt->eal_argv[i], *name, len) == 0 &&
-			    (!is_long || strchr("=", opt->eal_argv[i][len]) != NULL))
+			if (eal_value(opt->eal_argc, opt->eal_argv, i, *name) != NULL)
 				return true;
 		}
 	}

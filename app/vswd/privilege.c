@@ -140,13 +140,6 @@ privilege_give_socket(const struct privilege *privilege, const char *path, uid_t
 	return rc;
 }
 
-/* Number of the first path at which vswd makes a socket. */
-static unsigned int
-first_made(const struct vsw_guest_spec *spec)
-{
-	return spec->client ? 1 : 0;
-}
-
 static int
 give_sockets(const struct privilege *privilege, const struct vsw_conf *conf, char why[VSW_WHY_SIZE])
 {
@@ -154,8 +147,8 @@ give_sockets(const struct privilege *privilege, const struct vsw_conf *conf, cha
 		const struct vsw_guest_spec *spec = &conf->guest[i].spec;
 		const char *path, *key;
 
-		for (unsigned int p = first_made(spec);
-		     (path = vsw_guest_spec_path(spec, p, &key)) != NULL; p++) {
+		for (unsigned int p = 0; (path = vsw_guest_spec_made_path(spec, p, &key)) != NULL;
+		     p++) {
 			int rc = privilege_give_socket(privilege, path, spec->socket_owner,
 						       spec->socket_group);
 
@@ -191,8 +184,8 @@ look_ahead(const struct privilege *privilege, const struct vsw_conf *conf)
 		const struct vsw_guest_spec *spec = &conf->guest[i].spec;
 		const char *path, *key;
 
-		for (unsigned int p = first_made(spec);
-		     (path = vsw_guest_spec_path(spec, p, &key)) != NULL; p++) {
+		for (unsigned int p = 0; (path = vsw_guest_spec_made_path(spec, p, &key)) != NULL;
+		     p++) {
 			char *slash;
 
 			strlcpy(folder, path, sizeof(folder));

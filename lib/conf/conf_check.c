@@ -309,9 +309,8 @@ vsw_conf_check_paths(const struct vsw_conf *conf, enum vsw_conf_paths when,
 		const struct vsw_guest_spec *spec = &conf->guest[i].spec;
 		const char *path;
 
-		/* As a client vswd makes nothing at `socket`. */
-		for (unsigned int p = spec->client ? 1 : 0;
-		     (path = vsw_guest_spec_path(spec, p, &key)) != NULL; p++) {
+		for (unsigned int p = 0; (path = vsw_guest_spec_made_path(spec, p, &key)) != NULL;
+		     p++) {
 			if (vsw_conf_check_path(path, when, why) != 0)
 				return fail(conf, &conf->guest[i], key, why, error);
 		}

@@ -547,6 +547,12 @@ vsw_guest_spec_path(const struct vsw_guest_spec *spec, unsigned int i, const cha
 	return i - 2 < spec->n_forwards ? spec->forward[i - 2].path : NULL;
 }
 
+const char *
+vsw_guest_spec_made_path(const struct vsw_guest_spec *spec, unsigned int i, const char **key)
+{
+	return vsw_guest_spec_path(spec, spec->client ? i + 1 : i, key);
+}
+
 /* Where the host's end is: uds-path or forward-cid, as in vhost-device-vsock.
  * @return what is wrong. */
 static const char *

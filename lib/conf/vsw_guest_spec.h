@@ -125,6 +125,10 @@ int vsw_guest_spec_add_forward(struct vsw_guest_spec *spec, const char *path, co
 const char *vsw_guest_spec_path(const struct vsw_guest_spec *spec, unsigned int i,
 				const char **key);
 
+/** The same of those at which vswd makes a socket: at `socket` of a client it makes none. */
+const char *vsw_guest_spec_made_path(const struct vsw_guest_spec *spec, unsigned int i,
+				     const char **key);
+
 /**
  * Is anything missing? Completes the name and the groups.
  * @param key out, when it fails: the key that @p why is about.

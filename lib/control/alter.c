@@ -82,8 +82,7 @@ check_paths(struct vsw_control *control, struct plan *plan, const struct vsw_con
 	char why[VSW_WHY_SIZE];
 	const char *path, *key;
 
-	for (unsigned int i = spec->client ? 1 : 0;
-	     (path = vsw_guest_spec_path(spec, i, &key)) != NULL; i++) {
+	for (unsigned int i = 0; (path = vsw_guest_spec_made_path(spec, i, &key)) != NULL; i++) {
 		bool is_there = is_ours(control, path);
 		enum vsw_conf_paths when = is_there ? VSW_CONF_PATHS_LATER : VSW_CONF_PATHS_NOW;
 

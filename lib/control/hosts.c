@@ -112,15 +112,14 @@ hosts_open_new(struct entry *entry, char path[VSW_SOCKET_PATH_SIZE])
 	return first_rc;
 }
 
-/* `socket` is not among those of a client. */
 static int
 set_access(const struct entry *entry, const struct vsw_socket_access *access)
 {
 	const char *path, *key;
 	int rc = 0;
 
-	for (unsigned int i = entry->conf.is_client ? 1 : 0;
-	     rc == 0 && (path = vsw_guest_spec_path(&entry->spec, i, &key)) != NULL; i++)
+	for (unsigned int i = 0;
+	     rc == 0 && (path = vsw_guest_spec_made_path(&entry->spec, i, &key)) != NULL; i++)
 		rc = vsw_socket_path_set_access(path, access);
 	return rc;
 }
