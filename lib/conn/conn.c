@@ -149,13 +149,12 @@ take_payload(struct vsw_conn *conn, uint32_t len)
 		return end(conn, VSW_CONN_REASON_PROTOCOL, true);
 	if (len > conn->granted - conn->from_guest_cnt)
 		return end(conn, VSW_CONN_REASON_CREDIT, true);
-	if (len == 0)
-		return 0;
 	conn->from_guest_cnt += len;
-	if (!(conn->far_shut & VSW_SHUTDOWN_RCV))
+	if (len > 0 && !(conn->far_shut & VSW_SHUTDOWN_RCV))
 		return VSW_CONN_ACT_DELIVER;
-	if (!conn->is_sibling)
-		vsw_credit_taken(conn, len);
+	if (conn->is_sibling) /* the credit goes on, though nothing else does */
+		return VSW_CONN_ACT_TELL_CREDIT;
+	vsw_credit_taken(conn, len);
 	return 0;
 }
 

@@ -94,13 +94,23 @@ take(struct flow *flow, size_t len)
 		far_tell(flow, TELL_TOOK);
 }
 
+/* The credit that came with data must not wait for data that the guest does not get, or not yet:
+ * an older Linux guest does not say it twice. @return actions. */
+static uint32_t
+tell_credit(struct flow *flow)
+{
+	if (vsw_conn_edge(&flow->conn) == flow->conn.edge_told || flow_wants_data(flow))
+		return 0;
+	return vsw_conn_event(&flow->conn, VSW_CONN_EV_FAR_CREDIT_UPDATE, 0);
+}
+
 uint32_t
 sibling_discard(struct flow *flow)
 {
 	if (vsw_backlog_is_empty(&flow->backlog))
 		return 0;
 	take(flow, vsw_backlog_len(&flow->backlog));
-	return reach_end(flow);
+	return reach_end(flow) | tell_credit(flow);
 }
 
 /* Make one packet of up to len bytes. @return its payload. */
@@ -243,16 +253,6 @@ guest_takes_data(const struct flow *flow)
 	       !(flow->conn.guest_shut & VSW_SHUTDOWN_RCV);
 }
 
-/* The data cannot go to the guest yet, but the credit that came with it must not wait. @return
- * actions. */
-static uint32_t
-tell_credit_before_data(struct flow *flow)
-{
-	if (vsw_conn_edge(&flow->conn) == flow->conn.edge_told || flow_wants_data(flow))
-		return 0;
-	return vsw_conn_event(&flow->conn, VSW_CONN_EV_FAR_CREDIT_UPDATE, 0);
-}
-
 /* As much as fits at once, the rest into the spill. @return actions. */
 static uint32_t
 do_not_hold(struct vsw_poll *poll, struct flow *flow)
@@ -274,12 +274,12 @@ sibling_on_data(void *ctx, struct vsw_msg *msg)
 	if (!guest_takes_data(flow)) { /* dropped, which is as good as taken */
 		msg->next = NULL;
 		return_loans(flow, msg, -EPIPE);
-		return;
+	} else {
+		vsw_backlog_lend(&flow->backlog, msg);
+		if (no_hold)
+			actions = do_not_hold(ctx, flow);
 	}
-	vsw_backlog_lend(&flow->backlog, msg);
-	if (no_hold)
-		actions = do_not_hold(ctx, flow);
-	flow_act(flow, actions | tell_credit_before_data(flow));
+	flow_act(flow, actions | tell_credit(flow));
 }
 
 void

@@ -20,6 +20,10 @@
 /* Connections whose windows together are the budget. */
 #define N_FULL (BUDGET / WINDOW)
 
+/* Guest 1, where it has few receive buffers. */
+#define N_BUFS 8
+#define ROOM (3776 - VSW_PKT_HDR_LEN)
+
 /*
  * By hand: guest 0 asks, guest 1 answers; nothing is done for them.
  */
@@ -71,18 +75,28 @@ raw_gets(struct env *e, unsigned int vm, uint16_t op, uint32_t buf_alloc, uint32
 	return pkt;
 }
 
-/* Both in raw mode and connected; each advertises what is given. */
 static void
-raw_pair_up(struct env *e, uint32_t buf_alloc_a, uint32_t buf_alloc_b)
+raw_up(struct env *e, unsigned int vm, const struct vsw_guest_conf *conf)
 {
-	for (unsigned int vm = 0; vm < 2; vm++) {
-		guest_up(e, vm, NULL);
-		vsw_guest_set_raw(env_guest(e, vm), true);
-	}
+	vsw_guest_set_raw(guest_up(e, vm, conf), true);
+}
+
+/* Each advertises what is given. */
+static void
+raw_connect_pair(struct env *e, uint32_t buf_alloc_a, uint32_t buf_alloc_b)
+{
 	raw_op(e, 0, VSW_OP_REQUEST, buf_alloc_a, 0);
 	raw_gets(e, 1, VSW_OP_REQUEST, buf_alloc_a, 0);
 	raw_op(e, 1, VSW_OP_RESPONSE, buf_alloc_b, 0);
 	raw_gets(e, 0, VSW_OP_RESPONSE, buf_alloc_b, 0);
+}
+
+static void
+raw_pair_up(struct env *e, uint32_t buf_alloc_a, uint32_t buf_alloc_b)
+{
+	raw_up(e, 0, NULL);
+	raw_up(e, 1, NULL);
+	raw_connect_pair(e, buf_alloc_a, buf_alloc_b);
 }
 
 static void
@@ -120,6 +134,108 @@ test_credit_passes_through(struct env *e)
 	raw_send(e, env_guest(e, 0), &pkt, NULL, 0);
 	pkt = raw_gets(e, 1, VSW_OP_SHUTDOWN, 5555, 100);
 	check(e, pkt.flags == VSW_SHUTDOWN_SEND);
+}
+
+/* The credit that comes with bytes which nobody will read counts, too: an older Linux guest does not
+ * say it again, and the other one may be waiting for it to go on sending. */
+
+/* Guest 1 has sent 100 bytes, and guest 0 has read them but did not say so yet. Guest 1 has
+ * N_BUFS buffers. */
+static void
+raw_pair_with_news(struct env *e)
+{
+	struct vsw_guest_conf conf = guest_conf(e, 1);
+	struct vsw_pkt pkt;
+
+	conf.n_recv_bufs = N_BUFS;
+	raw_up(e, 0, NULL);
+	raw_up(e, 1, &conf);
+	raw_connect_pair(e, WINDOW, WINDOW);
+	raw_data(e, 1, 0, 100);
+	pkt = raw_expect(e, env_guest(e, 0), VSW_OP_RW);
+	check(e, pkt.len == 100);
+}
+
+static void
+raw_pair_down(struct env *e)
+{
+	guest_down(e, 0);
+	guest_down(e, 1);
+	env_wait_fds(e, env_baseline_fds(e));
+}
+
+static void
+raw_data_with_news(struct env *e, uint32_t len)
+{
+	struct vsw_pkt pkt = pkt_of(0, VSW_OP_RW);
+
+	pkt.fwd_cnt = 100;
+	pkt.len = len;
+	raw_send(e, env_guest(e, 0), &pkt, "x", len);
+}
+
+static void
+raw_shut_recv(struct env *e)
+{
+	struct vsw_pkt pkt = pkt_of(1, VSW_OP_SHUTDOWN);
+
+	pkt.flags = VSW_SHUTDOWN_RCV;
+	raw_send(e, env_guest(e, 1), &pkt, NULL, 0);
+}
+
+static void
+raw_news_arrive(struct env *e)
+{
+	struct vsw_pkt pkt;
+
+	do {
+		if (vsw_guest_recv_pkt(env_guest(e, 1), &pkt, NULL, 0, WAIT_MS) < 0)
+			fail_env(e, "waited %d ms for the credit", WAIT_MS);
+	} while (pkt.fwd_cnt != 100);
+	check(e, pkt.buf_alloc == WINDOW);
+}
+
+static void
+test_credit_of_dropped_data(struct env *e)
+{
+	/* An empty packet. */
+	raw_pair_with_news(e);
+	raw_data_with_news(e, 0);
+	raw_gets(e, 1, VSW_OP_CREDIT_UPDATE, WINDOW, 100);
+	raw_pair_down(e);
+
+	/* The sender should know that nobody reads. */
+	raw_pair_with_news(e);
+	raw_shut_recv(e);
+	raw_expect(e, env_guest(e, 0), VSW_OP_SHUTDOWN);
+	raw_data_with_news(e, 1);
+	raw_gets(e, 1, VSW_OP_CREDIT_UPDATE, WINDOW, 100);
+	raw_pair_down(e);
+
+	/* It cannot know yet: both have spoken when vswd looks. */
+	raw_pair_with_news(e);
+	check(e, kill(env_pid(e), SIGSTOP) == 0);
+	raw_shut_recv(e);
+	raw_data_with_news(e, 1);
+	check(e, kill(env_pid(e), SIGCONT) == 0);
+	raw_news_arrive(e);
+	raw_pair_down(e);
+
+	/* The bytes have waited for a buffer. */
+	raw_pair_with_news(e);
+	vsw_guest_hold_recv(env_guest(e, 1), true);
+	for (unsigned int i = 0; i < N_BUFS; i++) {
+		raw_data(e, 0, i * ROOM, ROOM);
+		raw_expect(e, env_guest(e, 1), VSW_OP_RW);
+	}
+	raw_data_with_news(e, 1);
+	raw_send_op(e, env_guest(e, 0), 0, VSW_OP_CREDIT_REQUEST); /* of no connection */
+	raw_expect(e, env_guest(e, 0), VSW_OP_RST);
+	raw_shut_recv(e);
+	if (vsw_guest_wait_used(env_guest(e, 1), VSW_GUEST_FROM_GUEST, WAIT_MS) < 0)
+		fail_env(e, "%s", vsw_guest_error(env_guest(e, 1)));
+	vsw_guest_hold_recv(env_guest(e, 1), false);
+	raw_news_arrive(e);
 }
 
 static void
@@ -264,10 +380,6 @@ static const struct {
 	{"small ring", VSW_GUEST_SEND_SPLIT, 1, 4096, 8},
 	{"smallest ring", VSW_GUEST_SEND_ONE, 1, 65536, 2},
 };
-
-/* Guest 1, with few receive buffers. */
-#define N_BUFS 8
-#define ROOM (3776 - VSW_PKT_HDR_LEN)
 
 static void
 receiver_up(struct env *e)
@@ -579,6 +691,7 @@ main(void)
 {
 	static const struct test_case cases[] = {
 		CASE(test_credit_passes_through),
+		CASE(test_credit_of_dropped_data),
 		CASE(test_overrun_is_a_reset),
 		CASE(test_shrinking_window),
 		CASE(test_thousands_of_small_packets),
