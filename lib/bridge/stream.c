@@ -127,12 +127,15 @@ note_hangup(struct vsw_stream *stream)
 	stream->notice_flags |= VSW_MSG_F_HANGUP;
 }
 
-/* The host reads no more; it may still have sent something, so reading goes on. */
+/* The host reads no more, so what waits for it is as good as taken. It may still have sent
+ * something: reading goes on. */
 static void
 die(struct vsw_stream *stream, int error)
 {
+	size_t len = vsw_backlog_len(&stream->backlog);
+
 	stream->is_dead = true;
-	vsw_stream_return(stream, vsw_backlog_drop(&stream->backlog), -error);
+	vsw_stream_return(stream, vsw_backlog_take(&stream->backlog, len), -error);
 	note_hangup(stream);
 }
 
@@ -215,7 +218,7 @@ spill_loans(struct vsw_stream *stream)
 
 		vsw_count(&stream->account->counters, VSW_CTR_SPILLED_BYTES,
 			  stream->backlog.spill.len - before);
-		if (msg == NULL) { /* no memory: the stream cannot be kept whole */
+		if (msg == NULL) { /* no memory */
 			vsw_count(&stream->account->counters, VSW_CTR_RESET_NO_MEMORY, 1);
 			die(stream, ENOMEM);
 			return;

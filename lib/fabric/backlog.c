@@ -67,21 +67,16 @@ unlink_first(struct vsw_backlog *backlog)
 	return msg;
 }
 
-/* The front of the first loan was taken: the rest stays first. */
+/* The front of a loan is no longer in it. */
 static void
-cut_first(struct vsw_backlog *backlog, size_t len)
+cut(struct vsw_msg *msg, size_t len)
 {
-	struct vsw_msg *msg = backlog->first_loan;
-	unsigned int first;
-
-	assert(msg != NULL); /* nobody takes more than there is */
-	first = vsw_iov_skip(msg->segs, msg->n_segs, len);
+	unsigned int first = vsw_iov_skip(msg->segs, msg->n_segs, len);
 
 	for (unsigned int i = first; i < msg->n_segs; i++)
 		msg->segs[i - first] = msg->segs[i];
 	msg->n_segs -= first;
 	msg->len -= (uint32_t)len;
-	backlog->n_unreported += (uint32_t)len;
 }
 
 struct vsw_msg *
@@ -101,8 +96,11 @@ vsw_backlog_take(struct vsw_backlog *backlog, size_t len)
 		*last = msg;
 		last = &msg->next;
 	}
-	if (len > 0)
-		cut_first(backlog, len);
+	if (len > 0) {
+		assert(backlog->first_loan != NULL); /* nobody takes more than there is */
+		cut(backlog->first_loan, len);
+		backlog->n_unreported += (uint32_t)len;
+	}
 	return done;
 }
 
@@ -110,9 +108,12 @@ struct vsw_msg *
 vsw_backlog_spill(struct vsw_backlog *backlog)
 {
 	struct vsw_msg *msg = backlog->first_loan;
+	size_t len = vsw_spill_append(&backlog->spill, msg->segs, msg->n_segs);
 
-	if (vsw_spill_append(&backlog->spill, msg->segs, msg->n_segs) < msg->len)
+	if (len < msg->len) {
+		cut(msg, len);
 		return NULL;
+	}
 	unlink_first(backlog);
 	msg->len = 0;
 	return msg;

@@ -61,8 +61,7 @@ struct vsw_msg *vsw_backlog_take(struct vsw_backlog *backlog, size_t len);
 /**
  * Copy the first loan behind the spilled bytes. There is one.
  *
- * @return the loan, which reports no bytes; NULL: out of memory, and bytes of the stream are
- *         lost: it must be given up.
+ * @return the loan, which reports no bytes; NULL: out of memory, the loan has the rest still.
  */
 struct vsw_msg *vsw_backlog_spill(struct vsw_backlog *backlog);
 

@@ -64,8 +64,8 @@ enum vsw_role {
 	/* Loan: write the `len` bytes of segs[0..n_segs) to the stream. Reply WROTE, at once and  \
 	 * in the order of the WRITEs. `chain` is the lender's own. */                             \
 	X(WRITE, BRIDGE, "write")                                                                  \
-	/* The loan is back. `len`: bytes of it that reached the socket; the rest was spilled      \
-	 * and is reported by NOTICE, or, with `result` < 0 (the host reads no more), dropped. */  \
+	/* The loan is back. `len`: bytes of it that reached the socket, or, with `result` < 0     \
+	 * (the host reads no more), were dropped; the rest was spilled: NOTICE reports it. */     \
 	X(WROTE, POLL, "wrote")                                                                    \
 	/* Loan: read into segs[0..n_segs), once. Reply FILLED, at once. */                        \
 	X(READ, BRIDGE, "read")                                                                    \

@@ -426,6 +426,7 @@ flow_schedule(struct flow *flow)
 	if (flow->gone_after_read && !flow->reading && !wants) {
 		flow->gone_after_read = false;
 		vsw_conn_event(&flow->conn, VSW_CONN_EV_FAR_GONE, 0); /* no action: no end yet */
+		window_update(flow);
 	}
 	if (has && !wants && vsw_conn_stalled(&flow->conn)) {
 		vsw_count(&guest->counters, VSW_CTR_CREDIT_STALLS, 1);

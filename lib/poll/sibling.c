@@ -64,7 +64,7 @@ spill_all(struct flow *flow)
 
 		vsw_count(&flow->guest->counters, VSW_CTR_SPILLED_BYTES,
 			  flow->backlog.spill.len - before);
-		if (msg == NULL) { /* no memory: the stream cannot be kept whole */
+		if (msg == NULL) { /* no memory */
 			vsw_count(&flow->guest->counters, VSW_CTR_RESET_NO_MEMORY, 1);
 			return vsw_conn_event(&flow->conn, VSW_CONN_EV_ABORT, 0);
 		}

@@ -40,11 +40,13 @@ unsent(const struct vsw_conn *conn)
 	return conn->granted - conn->from_guest_cnt;
 }
 
-/* What waits, and what may come. */
+/* What waits, and what may come; where nobody reads, that would be dropped. */
 static uint32_t
 held(const struct flow *flow)
 {
-	return flow->far_bytes + unsent(&flow->conn);
+	bool is_read = !(flow->conn.far_shut & VSW_SHUTDOWN_RCV);
+
+	return flow->far_bytes + (is_read ? unsent(&flow->conn) : 0);
 }
 
 static uint32_t

@@ -181,6 +181,59 @@ test_hosts_that_read_nothing(struct env *e)
 	neighbours_check(e, &nb);
 }
 
+struct deaf {
+	struct pair p;
+	uint8_t buf[65536];
+};
+
+/* vswd finds it by the next write, when the socket has room for that. */
+static bool
+is_found(void *arg)
+{
+	struct deaf *d = arg;
+
+	(void)recv(d->p.fd, d->buf, sizeof(d->buf), MSG_DONTWAIT);
+	(void)vsw_guest_send(d->p.s, "x", 1, 0);
+	return info_of(d->p.s).peer_shutdown == VSW_SHUTDOWN_RCV;
+}
+
+static void
+read_no_more(struct env *e, struct pair p)
+{
+	static struct deaf d;
+
+	d.p = p;
+	check(e, shutdown(p.fd, SHUT_RD) == 0);
+	pump_until(e, is_found, &d, "the guest to hear that nobody reads");
+}
+
+/* Applications that read no more of connections which stay: what they would not take does not
+ * count for ever, nor what they would not take if it came. */
+static void
+test_hosts_that_shut_their_read_side(struct env *e)
+{
+	enum { N = 100 };
+	static struct pair deaf[N];
+	struct pair p;
+
+	guest_up(e, 0, NULL);
+	for (unsigned int i = 0; i < N; i++) {
+		deaf[i] = pair_from_guest(e, 0, 62);
+		send_a_window(e, deaf[i].s);
+	}
+	for (unsigned int i = 0; i < N; i++)
+		read_no_more(e, deaf[i]);
+	p = pair_from_guest(e, 0, 52);
+	check(e, info_of(p.s).sendable == VSW_BUF_ALLOC_DEFAULT);
+	pair_check(e, &p);
+	for (unsigned int i = 0; i < N; i++) {
+		host_puts(e, deaf[i].fd, "pong");
+		guest_recv_exactly(e, deaf[i].s, (char[4]){0}, 4);
+		pair_close(e, &deaf[i]);
+	}
+	pair_close(e, &p);
+}
+
 /* The guest goes while nobody reads: what was flushed for it does not keep it. */
 static void
 test_a_guest_that_goes_while_nobody_reads(struct env *e)
@@ -392,6 +445,7 @@ main(void)
 		CASE(test_hosts_that_say_nothing),
 		CASE(test_hosts_that_speak_in_single_bytes),
 		CASE(test_hosts_that_read_nothing),
+		CASE(test_hosts_that_shut_their_read_side),
 		CASE(test_a_guest_that_goes_while_nobody_reads),
 		CASE(test_who_waits_costs_no_time),
 		CASE(test_hosts_that_close_with_data_unread),
