@@ -10,10 +10,12 @@ import pytest
 from framework import host
 from framework.matrix import each_kind, each_layout, each_setup
 
+
 def verify_works(lab, guest):
     """Both ways, with new connections."""
+    data = os.urandom(200000)
     server = guest.listen(7, "EXEC:cat")
-    assert host.ask(guest.vm, 7, b"hello") == b"hello"
+    assert host.ask(guest.vm, 7, data) == data
     assert server.finish() == 0
     listener = lab.listen(guest.vm, 52)
     client = guest.begin("echo hello from $(uname -r) | socat -t 60 - VSOCK-CONNECT:2:52")
@@ -55,6 +57,15 @@ class Traffic:
         """All sockets of the host read their end. A deadline that passes is raised here."""
         for end in self._ends:
             end.result()
+
+
+def waiting_guest(lab, guest):
+    """@return the task of a guest's client that waits for what its host may say."""
+    listener = lab.listen(guest.vm, 1002)
+    client = guest.begin("socat -u VSOCK-CONNECT:2:1002 -")
+    lab.enter(listener.accept())
+    listener.close()
+    return client
 
 
 @each_setup
@@ -181,3 +192,70 @@ def test_vswd_killed(lab, switch, guest):
     guest.kill()
     assert guest.vm.uds.is_socket()
     verify_works(lab, lab.guest("uml", lab.switch().vms[3]))
+
+
+VMM_LISTENS = {3: ",client=on"}
+
+
+def start_again(lab, guest):
+    """@return the vswd, which has come back to the VMM; that is not enough."""
+    switch = lab.switch(options=VMM_LISTENS)
+    switch.wait_for_vmm(3)
+    with pytest.raises(host.Refused):
+        host.dial(guest.vm, 1000)
+    return switch
+
+
+def test_vswd_restarts_under_a_vmm_that_listens(lab):
+    """
+    Steps: client=on. In the middle of the guest's traffic kill -9 vswd, start it again, bind the
+        guest's driver anew. Kill it, bind the driver while it is away, start it, reset the VM.
+        Terminate it, start it, stop and continue the VM.
+    Verify: the hosts' connections end with vswd, the guest's when its driver starts anew or when
+        vswd says goodbye; vswd comes back to the VMM by itself; refused until the rings were
+        started again, then everything works.
+    """
+    switch = lab.switch(options=VMM_LISTENS)
+    guest = lab.guest("qemu", switch.vms[3])
+    traffic, client = Traffic(lab, guest), waiting_guest(lab, guest)
+    switch.kill()
+    traffic.verify_ends()
+    switch = start_again(lab, guest)
+    assert not client.has_ended()
+    guest.bind_anew()
+    client.finish()
+    guest.run("killall socat sleep; true")
+    verify_works(lab, guest)
+
+    switch.kill()
+    guest.bind_anew()
+    switch = start_again(lab, guest)
+    guest.monitor("system_reset")
+    guest.wait_for_boot(2)
+    verify_works(lab, guest)
+
+    client = waiting_guest(lab, guest)
+    assert switch.terminate() == 0
+    client.finish()
+    start_again(lab, guest)
+    guest.monitor("stop")
+    guest.monitor("cont")
+    verify_works(lab, guest)
+
+
+def test_vswd_restarts_under_a_vmm_that_connects(lab, switch):
+    """
+    Steps: kill -9 vswd, start it again; let the guest bind its driver anew; then take the device
+        out of the running VM and plug in another one.
+    Verify: refused after the first, for the VMM does not come back; the new device works.
+    """
+    guest = lab.guest("qemu", switch.vms[3])
+    verify_works(lab, guest)
+    switch.kill()
+    switch = lab.switch()
+    guest.bind_anew()
+    with pytest.raises(host.Refused):
+        host.dial(guest.vm, 1000)
+    guest.plug_anew()
+    switch.wait_for_vmm(3)
+    verify_works(lab, guest)

@@ -13,6 +13,7 @@ from .paths import VSW_STATIC
 from .wait import BOOT_DEADLINE, DEADLINE
 
 MEMORY = "256M"
+DRIVER = "/sys/bus/virtio/drivers/vmw_vsock_virtio_transport"
 
 
 class Guest:
@@ -124,6 +125,9 @@ class Qemu(Guest):
         pass
 
     def _start_vmm(self, agent_fd):
+        chardev = f"socket,id=vsock,path={self.vm.vhost}"
+        if self.vm.vmm_listens:
+            chardev += ",server=on,wait=on"
         # A machine of many cpus would not be faster; ERMS is slow under TCG: bytes one by one.
         self._monitor, monitor = socket.socketpair()
         with monitor:
@@ -137,8 +141,8 @@ class Qemu(Guest):
                  "-chardev", f"socket,id=agent,fd={agent_fd}", "-serial", "chardev:agent",
                  "-chardev", f"socket,id=qmp,fd={monitor.fileno()}",
                  "-mon", "chardev=qmp,mode=control",
-                 "-chardev", f"socket,id=vsock,path={self.vm.vhost}",
-                 "-device", "vhost-user-vsock-pci,chardev=vsock",
+                 "-chardev", chardev,
+                 "-device", "vhost-user-vsock-pci,id=vsock,chardev=vsock",
                  "-kernel", str(kernel()[0]), "-initrd", str(initramfs()),
                  "-append", "console=ttyS0 quiet agent=/dev/ttyS1"],
                 user=self.user,
@@ -156,13 +160,31 @@ class Qemu(Guest):
             super().kill()
             self._monitor.close()
 
-    def monitor(self, command):
+    def monitor(self, command, **arguments):
         """@return what the monitor answers to a QMP command."""
-        self._qmp.write(json.dumps({"execute": command}).encode())
-        while True:
-            said = json.loads(self._qmp.readline())
-            if "event" not in said:
-                return said["return"]
+        self._qmp.write(json.dumps({"execute": command, "arguments": arguments}).encode())
+        while "event" in (said := json.loads(self._qmp.readline())):
+            pass
+        return said["return"]
+
+    def wait_for_event(self, name):
+        while json.loads(self._qmp.readline()).get("event") != name:
+            pass
+
+    def bind_anew(self):
+        """Let the guest's driver start its rings once more."""
+        self.run(f"cd {DRIVER}; echo virtio0 >unbind; echo virtio0 >bind")
+
+    def plug_anew(self):
+        """Take the device out, while the guest runs, and plug in another one."""
+        self.monitor("device_del", id="vsock")
+        self.wait_for_event("DEVICE_DELETED")
+        self.monitor("chardev-remove", id="vsock")
+        address = {"type": "unix", "data": {"path": str(self.vm.vhost)}}
+        self.monitor("chardev-add", id="vsock", backend={
+            "type": "socket", "data": {"server": False, "addr": address}})
+        self.monitor("device_add", driver="vhost-user-vsock-pci", id="vsock", chardev="vsock")
+        self.run(f"until [ -e {DRIVER}/virtio0 ]; do sleep 0.1; done")
 
 
 KINDS = {kind.kind: kind for kind in (Uml, Qemu)}
