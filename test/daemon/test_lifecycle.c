@@ -392,6 +392,44 @@ is_done(void *arg)
 	return info.state == VSW_GUEST_DONE;
 }
 
+/* A host that finds the rings stopped is refused, whatever it had said before; the device is none
+ * the worse for it (vhost-device-vsock's worker was dead from then on). */
+static void
+test_hosts_that_connect_while_the_rings_are_stopped(struct env *e)
+{
+	struct vsw_guest *g = guest_up(e, 0, NULL);
+
+	for (int i = 0; i < 4; i++) {
+		bool stays_stopped = i % 2 == 0;
+		int silent = host_connect(e, 0), half = host_connect(e, 0), whole;
+
+		host_puts(e, half, "CONNECT ");
+		ok(e, g, vsw_guest_stop(g), "stopping");
+		whole = host_connect(e, 0);
+		host_puts(e, whole, "CONNECT 22\n");
+		if (stays_stopped) {
+			host_puts(e, half, "22\n");
+			host_expect_eof(e, half);
+		}
+		host_expect_eof(e, whole);
+		ok(e, g, vsw_guest_start(g, VSW_GUEST_BOOT), "booting");
+		guest_sync(e, 0);
+		check_both_ways(e, 0);
+		/* who waited for the guest finds it */
+		check(e, vsw_guest_listen(g, 22, 2) == 0);
+		if (!stays_stopped) {
+			host_puts(e, half, "22\n");
+			host_expect_ok(e, half);
+		}
+		host_puts(e, silent, "CONNECT 22\n");
+		host_expect_ok(e, silent);
+		vsw_guest_unlisten(g, 22);
+		env_close(e, half);
+		env_close(e, whole);
+		env_close(e, silent);
+	}
+}
+
 /* Rings that go on in the middle: the driver remembers streams that are over. */
 static void
 test_a_driver_that_goes_on_is_told_that_its_streams_are_over(struct env *e)
@@ -682,6 +720,7 @@ main(void)
 		CASE(test_new_call_descriptors_in_the_middle),
 		CASE(test_no_interrupt_is_lost_with_the_old_call_descriptor),
 		CASE(test_a_reboot_ends_streams_and_begins_anew),
+		CASE(test_hosts_that_connect_while_the_rings_are_stopped),
 		CASE(test_a_driver_that_goes_on_is_told_that_its_streams_are_over),
 		CASE(test_a_single_ring_that_goes_off_and_on),
 		CASE(test_a_stop_while_hosts_do_not_read),
