@@ -16,6 +16,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "vsw_compat.h"
+#include "vsw_mutex.h"
 
 /* How often it is looked whether all is ready, and how often at all, milliseconds. */
 #define STARTING_MS 50
@@ -25,19 +26,16 @@ static struct {
 	struct vsw_control *control;
 	vsw_thread thread;
 	bool is_running;
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	bool is_ending; /* under the lock */
-
 	uint64_t tick_ms;
 	bool is_ready;
 	bool is_going;
 	char status[64]; /* as told last */
 	uint64_t n_turns[RTE_MAX_LCORE];
-} service = {
-	.lock = PTHREAD_MUTEX_INITIALIZER,
-	.cond = PTHREAD_COND_INITIALIZER,
-};
+} service;
+
+static struct vsw_mutex lock = VSW_MUTEX_INITIALIZER;
+static pthread_cond_t ending = PTHREAD_COND_INITIALIZER;
+static bool is_ending VSW_GUARDED_BY(lock);
 
 /* @return true when every lcore has made a turn since the last call. */
 static bool
@@ -87,7 +85,7 @@ wait_a_tick(void)
 {
 	uint64_t ms = service.is_ready ? service.tick_ms : STARTING_MS;
 	struct timespec until;
-	bool is_ending;
+	bool goes_on;
 
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += (time_t)(ms / 1000);
@@ -96,12 +94,12 @@ wait_a_tick(void)
 		until.tv_nsec -= 1000000000;
 		until.tv_sec++;
 	}
-	pthread_mutex_lock(&service.lock);
-	if (!service.is_ending)
-		pthread_cond_timedwait(&service.cond, &service.lock, &until);
-	is_ending = service.is_ending;
-	pthread_mutex_unlock(&service.lock);
-	return !is_ending;
+	vsw_mutex_lock(&lock);
+	if (!is_ending)
+		pthread_cond_timedwait(&ending, &lock.mutex, &until);
+	goes_on = !is_ending;
+	vsw_mutex_unlock(&lock);
+	return goes_on;
 }
 
 static vsw_thread_ret
@@ -139,10 +137,10 @@ service_stop(void)
 {
 	if (!service.is_running)
 		return;
-	pthread_mutex_lock(&service.lock);
-	service.is_ending = true;
-	pthread_cond_signal(&service.cond);
-	pthread_mutex_unlock(&service.lock);
+	vsw_mutex_lock(&lock);
+	is_ending = true;
+	pthread_cond_signal(&ending);
+	vsw_mutex_unlock(&lock);
 	vsw_thread_join(service.thread);
 	if (!service.is_going)
 		sd_notify(0, "STOPPING=1");

@@ -54,6 +54,7 @@
 #include "vsw_signal_fd.h"
 #include "vsw_guest_conf.h"
 #include "vsw_log.h"
+#include "vsw_mutex.h"
 #include "vsw_msg.h"
 #include "vsw_rings.h"
 #include "vhost_msg.h"
@@ -82,6 +83,11 @@ enum device_state {
 /* A VMM that made an lcore wait, for up to twice the above, does so once a minute at most. */
 #define CALL_BAN_S 60
 
+/* That of the list of devices. One may be taken with the other held that a device has. */
+static struct vsw_mutex devices_lock = VSW_MUTEX_INITIALIZER;
+/* Stands for `lock` of the device in hand, see vsw_mutex.h. */
+extern struct vsw_mutex device_lock;
+
 struct device {
 	const struct vsw_guest_conf *guest;
 	struct vsw_loop *control;  /* is told of the VMM */
@@ -89,38 +95,70 @@ struct device {
 	char inner[PATH_MAX];      /* where the library listens, for the gate alone */
 	struct gate *gate;         /* owner: vsw-vhost */
 
-	/* Owner: whoever holds the lock, which is held over START and STOP but never over a
-	 * call into librte_vhost that may block. */
-	pthread_mutex_t lock;
-	int vid;               /* -1: no VMM connected */
-	uint32_t request;      /* the message that vhost-events is handling */
-	bool has_mem;          /* librte_vhost has a memory table */
-	unsigned int n_faults; /* of vhost-events, before that message */
-	bool ready[VSW_VRINGS_MAX];
-	bool going; /* being unlistened: never started again */
-	enum device_state state;
-	struct vsw_rings rings;
+	/* -1: no VMM connected. Changes with both locks held: to read it either will do. */
+	int vid VSW_GUARDED_BY(devices_lock);
+
+	/* Held over START and STOP but never over a call into librte_vhost that may block. */
+	struct vsw_mutex lock;
+	/* The message that vhost-events is handling. */
+	uint32_t request VSW_GUARDED_BY(device_lock);
+	/* librte_vhost has a memory table. */
+	bool has_mem VSW_GUARDED_BY(device_lock);
+	/* Of vhost-events, before that message. */
+	unsigned int n_faults VSW_GUARDED_BY(device_lock);
+	bool ready[VSW_VRINGS_MAX] VSW_GUARDED_BY(device_lock);
+	/* Being unlistened: never started again. */
+	bool going VSW_GUARDED_BY(device_lock);
+	enum device_state state VSW_GUARDED_BY(device_lock);
+	struct vsw_rings rings VSW_GUARDED_BY(device_lock);
 };
 
-static TAILQ_HEAD(, device) devices = TAILQ_HEAD_INITIALIZER(devices);
-static pthread_mutex_t devices_lock = PTHREAD_MUTEX_INITIALIZER;
+static TAILQ_HEAD(, device) devices VSW_GUARDED_BY(devices_lock) = TAILQ_HEAD_INITIALIZER(devices);
 
 /* Of the VHOST role. */
 static struct vsw_loop *vhost_loop;
 static pthread_t thread;
 static struct rte_timer lost_timer;
 
+/* What clang is to know of functions stands in front of them: C has no place for it in a
+ * definition. */
+static void lock(struct device *dev) VSW_LOCKS(device_lock) VSW_NOT_FOLLOWED;
+static void unlock(struct device *dev) VSW_UNLOCKS(device_lock) VSW_NOT_FOLLOWED;
+static int vid_of(const struct device *dev) VSW_NEEDS(device_lock) VSW_NOT_FOLLOWED;
+static void set_vid(struct device *dev, int vid) VSW_NEEDS(device_lock);
+static int snapshot(struct device *dev) VSW_NEEDS(device_lock);
+static void start_if_ready(struct device *dev) VSW_NEEDS(device_lock);
+static void stop(struct device *dev, bool end_of_life) VSW_NEEDS(device_lock);
+
+static void
+lock(struct device *dev)
+{
+	vsw_mutex_lock(&dev->lock);
+}
+
+static void
+unlock(struct device *dev)
+{
+	vsw_mutex_unlock(&dev->lock);
+}
+
+static int
+vid_of(const struct device *dev)
+{
+	return dev->vid;
+}
+
 static struct device *
 device_by_vid(int vid)
 {
 	struct device *dev;
 
-	pthread_mutex_lock(&devices_lock);
+	vsw_mutex_lock(&devices_lock);
 	TAILQ_FOREACH (dev, &devices, entry) {
 		if (dev->vid == vid)
 			break;
 	}
-	pthread_mutex_unlock(&devices_lock);
+	vsw_mutex_unlock(&devices_lock);
 	return dev;
 }
 
@@ -129,12 +167,12 @@ device_by_inner(const char *path)
 {
 	struct device *dev;
 
-	pthread_mutex_lock(&devices_lock);
+	vsw_mutex_lock(&devices_lock);
 	TAILQ_FOREACH (dev, &devices, entry) {
 		if (strcmp(dev->inner, path) == 0)
 			break;
 	}
-	pthread_mutex_unlock(&devices_lock);
+	vsw_mutex_unlock(&devices_lock);
 	return dev;
 }
 
@@ -143,22 +181,21 @@ device_by_guest(const struct vsw_guest_conf *guest)
 {
 	struct device *dev;
 
-	pthread_mutex_lock(&devices_lock);
+	vsw_mutex_lock(&devices_lock);
 	TAILQ_FOREACH (dev, &devices, entry) {
 		if (dev->guest == guest)
 			break;
 	}
-	pthread_mutex_unlock(&devices_lock);
+	vsw_mutex_unlock(&devices_lock);
 	return dev;
 }
 
-/* The lookup above reads it under the other lock. */
 static void
 set_vid(struct device *dev, int vid)
 {
-	pthread_mutex_lock(&devices_lock);
+	vsw_mutex_lock(&devices_lock);
 	dev->vid = vid;
-	pthread_mutex_unlock(&devices_lock);
+	vsw_mutex_unlock(&devices_lock);
 }
 
 /* Messages run out only while lcores are busy; these threads may wait for them. */
@@ -241,13 +278,13 @@ snapshot(struct device *dev)
 	int rc;
 
 	memset(rings, 0, sizeof(*rings));
-	if (rte_vhost_get_negotiated_features(dev->vid, &features) != 0)
+	if (rte_vhost_get_negotiated_features(vid_of(dev), &features) != 0)
 		return -EIO;
-	rc = snapshot_mem(dev->vid, dev->guest->id, &rings->mem);
+	rc = snapshot_mem(vid_of(dev), dev->guest->id, &rings->mem);
 	for (uint16_t q = 0; q < VSW_VRINGS_MAX && rc == 0; q++) {
 		if (!dev->ready[q])
 			continue;
-		rc = snapshot_queue(dev->vid, q, features, &rings->queue[q]);
+		rc = snapshot_queue(vid_of(dev), q, features, &rings->queue[q]);
 		if (rc == 0 && longest != 0 && rings->queue[q].size > longest)
 			rc = -EMSGSIZE;
 	}
@@ -255,7 +292,7 @@ snapshot(struct device *dev)
 }
 
 /*
- * The quiesce protocol; both with dev->lock held.
+ * The quiesce protocol.
  */
 
 static void
@@ -311,7 +348,7 @@ stop(struct device *dev, bool end_of_life)
 	/* Before GET_VRING_BASE is handled, or the VMM hears an old index. */
 	for (uint16_t q = 0; q < VSW_VRINGS_MAX && dev->state == DEVICE_RUNNING; q++) {
 		if (dev->rings.queue[q].size != 0)
-			rte_vhost_set_vring_base(dev->vid, q, dev->rings.base[q],
+			rte_vhost_set_vring_base(vid_of(dev), q, dev->rings.base[q],
 						 dev->rings.base[q]);
 	}
 	dev->state = end_of_life ? DEVICE_STOPPED : DEVICE_PAUSED;
@@ -341,7 +378,7 @@ pre_msg(int vid, void *arg)
 		return RTE_VHOST_MSG_RESULT_REPLY;
 	}
 
-	pthread_mutex_lock(&dev->lock);
+	lock(dev);
 	dev->request = msg->request;
 	dev->n_faults = vsw_guard_n_faults();
 	if (vsw_vhost_needs_quiesce(msg->request))
@@ -356,7 +393,7 @@ pre_msg(int vid, void *arg)
 	if (msg->request == VSW_VHOST_USER_SET_MEM_TABLE ||
 	    msg->request == VSW_VHOST_USER_RESET_OWNER)
 		dev->has_mem = false;
-	pthread_mutex_unlock(&dev->lock);
+	unlock(dev);
 	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 }
 
@@ -368,14 +405,14 @@ post_msg(int vid, void *arg)
 
 	if (dev == NULL)
 		return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
-	pthread_mutex_lock(&dev->lock);
+	lock(dev);
 	if (msg->request == VSW_VHOST_USER_SET_MEM_TABLE)
 		dev->has_mem = true;
 	if (vsw_vhost_needs_quiesce(msg->request) && !vsw_vhost_ends_life(msg->request))
 		start_if_ready(dev);
 	if (dev->n_faults != vsw_guard_n_faults())
 		vsw_guard_lose(dev->guest->id, VSW_LOSS_MEMORY);
-	pthread_mutex_unlock(&dev->lock);
+	unlock(dev);
 	return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
 }
 
@@ -391,12 +428,12 @@ vring_state_changed(int vid, uint16_t queue, int ready)
 
 	if (dev == NULL || queue >= VSW_VRINGS_MAX)
 		return 0;
-	pthread_mutex_lock(&dev->lock);
+	lock(dev);
 	/* Also when a queue comes: the snapshot must be taken anew to include it. */
 	stop(dev, ready == 0 && vsw_vhost_ends_life(dev->request));
 	dev->ready[queue] = ready != 0;
 	start_if_ready(dev);
-	pthread_mutex_unlock(&dev->lock);
+	unlock(dev);
 	return 0;
 }
 
@@ -413,8 +450,8 @@ new_connection(int vid)
 	if (dev == NULL)
 		return -1;
 	vsw_guard_this_thread();
-	pthread_mutex_lock(&dev->lock);
-	if (dev->vid < 0 && !dev->going &&
+	lock(dev);
+	if (vid_of(dev) < 0 && !dev->going &&
 	    rte_vhost_extern_callback_register(vid, &extern_ops, NULL) == 0) {
 		vsw_guard_forget(dev->guest->id); /* of the one before */
 		set_vid(dev, vid);
@@ -423,7 +460,7 @@ new_connection(int vid)
 		tell_control(dev, VSW_VMM_CONNECTED);
 		rc = 0;
 	}
-	pthread_mutex_unlock(&dev->lock);
+	unlock(dev);
 	if (rc == 0)
 		VSW_LOG(INFO, "guest %u: VMM connected", dev->guest->cid);
 	return rc;
@@ -436,13 +473,13 @@ destroy_connection(int vid)
 
 	if (dev == NULL)
 		return;
-	pthread_mutex_lock(&dev->lock);
+	lock(dev);
 	dev->request = VSW_VHOST_USER_NONE;
 	stop(dev, true);
 	memset(dev->ready, 0, sizeof(dev->ready));
 	set_vid(dev, -1);
 	tell_control(dev, VSW_VMM_NONE);
-	pthread_mutex_unlock(&dev->lock);
+	unlock(dev);
 	VSW_LOG(INFO, "guest %u: VMM disconnected", dev->guest->cid);
 }
 
@@ -460,9 +497,9 @@ destroy_device(int vid)
 
 	if (dev == NULL)
 		return;
-	pthread_mutex_lock(&dev->lock);
+	lock(dev);
 	stop(dev, true);
-	pthread_mutex_unlock(&dev->lock);
+	unlock(dev);
 }
 
 static const struct rte_vhost_device_ops device_ops = {
@@ -554,9 +591,9 @@ is_free(void *ctx)
 	struct device *dev = ctx;
 	bool yes;
 
-	pthread_mutex_lock(&devices_lock);
+	vsw_mutex_lock(&devices_lock);
 	yes = dev->vid < 0;
-	pthread_mutex_unlock(&devices_lock);
+	vsw_mutex_unlock(&devices_lock);
 	return yes;
 }
 
@@ -576,10 +613,10 @@ open_device(struct device *dev)
 static void
 device_free(struct device *dev)
 {
-	pthread_mutex_lock(&devices_lock);
+	vsw_mutex_lock(&devices_lock);
 	TAILQ_REMOVE(&devices, dev, entry);
-	pthread_mutex_unlock(&devices_lock);
-	pthread_mutex_destroy(&dev->lock);
+	vsw_mutex_unlock(&devices_lock);
+	pthread_mutex_destroy(&dev->lock.mutex);
 	free(dev);
 }
 
@@ -592,11 +629,11 @@ on_listen(void *ctx, struct vsw_msg *msg)
 	if (dev != NULL) {
 		dev->guest = msg->guest;
 		dev->control = msg->reply_to;
+		pthread_mutex_init(&dev->lock.mutex, NULL);
+		vsw_mutex_lock(&devices_lock);
 		dev->vid = -1;
-		pthread_mutex_init(&dev->lock, NULL);
-		pthread_mutex_lock(&devices_lock);
 		TAILQ_INSERT_TAIL(&devices, dev, entry);
-		pthread_mutex_unlock(&devices_lock);
+		vsw_mutex_unlock(&devices_lock);
 
 		msg->result = open_device(dev);
 		if (msg->result != 0)
@@ -614,24 +651,24 @@ on_unlisten(void *ctx, struct vsw_msg *msg)
 		/* First, so that vhost-events cannot be waiting for it. */
 		gate_destroy(dev->gate);
 		/* The library tells of the end only devices that it thinks complete. */
-		pthread_mutex_lock(&dev->lock);
+		lock(dev);
 		dev->going = true;
 		stop(dev, true);
-		pthread_mutex_unlock(&dev->lock);
+		unlock(dev);
 		rte_vhost_driver_unregister(dev->inner);
 		device_free(dev);
 	}
 	vsw_msg_reply(msg->reply_to, msg, VSW_MSG_UNLISTENED);
 }
 
-/* A poll lcore has seen the loss and serves the guest no more; its VMM must go, too. */
-static void
+/* A poll lcore has seen the loss and serves the guest no more; its VMM must go, too. Devices come
+ * and go only on this thread, so that the list needs no lock here. */
+static VSW_NOT_FOLLOWED void
 on_lost_timer(struct rte_timer *timer, void *arg)
 {
 	struct device *dev;
 
 	vsw_signal_fd_watch();
-	/* Devices come and go only on this thread. */
 	TAILQ_FOREACH (dev, &devices, entry) {
 		/* What the one before has lost is not the next one's. */
 		if (dev->gate == NULL || is_free(dev))

@@ -136,8 +136,8 @@ test_credit_passes_through(struct env *e)
 	check(e, pkt.flags == VSW_SHUTDOWN_SEND);
 }
 
-/* The credit that comes with bytes which nobody will read counts, too: an older Linux guest does not
- * say it again, and the other one may be waiting for it to go on sending. */
+/* The credit that comes with bytes which nobody will read counts, too: an older Linux guest does
+ * not say it again, and the other one may be waiting for it to go on sending. */
 
 /* Guest 1 has sent 100 bytes, and guest 0 has read them but did not say so yet. Guest 1 has
  * N_BUFS buffers. */

@@ -992,7 +992,7 @@ test_a_host_that_takes_nothing_loses_the_rest_in_the_end(void **state)
 	WAIT_UNTIL(counter(VSW_CTR_FLUSH_TIMEOUTS) == 1, turn(), "the flush to be given up");
 	assert_true(now_ms() - start >= FLUSH_TIMEOUT_MS - 10);
 	expect_notice(VSW_MSG_F_FLUSHED);
-	assert_int_equal(t.n_left, 16 * 60000); /* nothing waits any more */
+	assert_int_equal(t.n_left, 16 * 60000);    /* nothing waits any more */
 	assert_int_equal(count_fds(), before + 1); /* the host's */
 	while ((n = recv(host, buf, sizeof(buf), MSG_DONTWAIT)) > 0) {
 		check_bytes(buf, (size_t)n, got);
