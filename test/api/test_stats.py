@@ -122,10 +122,14 @@ class Stats(unittest.TestCase):
         self.assertEqual((1, 1), tuple(total["counters"][name] for name in
                                        ("conns_to_sibling", "conns_from_sibling")))
 
-    def test_payload_is_a_sample(self):
-        subprocess.run([VSW_GUEST, "stream", f"--guest={self.d.folder}/vm3.vhost",
-                        f"--host={self.d.folder}/vm3.vsock", "--size=4096", "--time=0.3"],
+    def stream(self, cid, size):
+        """A guest sends messages to its host."""
+        subprocess.run([VSW_GUEST, "stream", f"--guest={self.d.folder}/vm{cid}.vhost",
+                        f"--host={self.d.folder}/vm{cid}.vsock", f"--size={size}", "--time=0.3"],
                        check=True, stdout=subprocess.DEVNULL, timeout=WAIT)
+
+    def test_payload_is_a_sample(self):
+        self.stream(3, 4096)
         shown = self.show(3)
         self.assertGreater(shown["histograms"]["wait_to_host"]["count"], 1)
         self.assertLessEqual(shown["histograms"]["wait_to_host"]["count"],
@@ -184,6 +188,41 @@ class Stats(unittest.TestCase):
         self.assertEqual(204, self.d.ask("DELETE", f"/connections/{conn['id']}").status)
         self.assertEqual(1, self.show(4)["counters"]["reset_by_operator"])
         sock.close()
+
+    def limit(self, cid, **limits):
+        self.assertEqual(200, self.d.ask("PATCH", f"/guests/{cid}", {"limits": limits}).status)
+
+    def count(self, cid, name):
+        return self.show(cid)["counters"][name]
+
+    def is_turned_away(self, first=b""):
+        """A host, with what it says first."""
+        with self.d.join(f"{self.d.folder}/vm4.vsock") as sock:
+            if first:
+                sock.sendall(first)
+            return sock.recv(1) == b""
+
+    def test_each_limit_has_its_counter(self):
+        """Connections, hosts with half a line, windows and loans: what is beyond is refused or
+        waits, and is counted."""
+        self.serve(4)
+        sock = self.host_talks_to(4)
+        self.limit(4, connections=1)
+        self.assertTrue(self.is_turned_away(b"CONNECT 1000\n"))
+        self.assertEqual(1, self.count(4, "refused_limit"))
+        sock.close()
+
+        self.limit(4, connections=10, handshakes=1)
+        with self.d.join(f"{self.d.folder}/vm4.vsock") as silent:
+            silent.sendall(b"CONN")
+            self.assertTrue(self.is_turned_away())
+            self.assertEqual(1, self.count(4, "handshake_full"))
+
+        for counter, limits in [("loan_stalls", {"loans": 1}), ("windows_cut", {"spill_bytes": 1000})]:
+            self.assertEqual(0, self.count(3, counter))
+            self.limit(3, **limits)
+            self.stream(3, 65536)
+            self.assertGreater(self.count(3, counter), 0)
 
     def test_metrics(self):
         self.serve(4)
