@@ -68,7 +68,8 @@ take_spec(struct exchange *x)
 	json_decref(body);
 	if (rc == 0 && vsw_guest_spec_check(&x->req.spec, &key, why) != 0) {
 		rc = -EINVAL;
-		snprintf(error, sizeof(error), "%s: %s", vsw_guest_spec_yaml_key(key, name), why);
+		snprintf(error, sizeof(error), "%s: %s", vsw_key_in_yaml(key, name, sizeof(name)),
+			 why);
 	}
 	if (rc != 0)
 		exchange_fail_rc(x, rc, error);

@@ -254,7 +254,7 @@ vsw_conf_say(const struct vsw_conf *conf, const struct vsw_conf_guest *guest, co
 	if (at->line == 0)
 		at = &guest->at;
 	snprintf(error, VSW_CONF_ERROR_SIZE, "%.1024s:%u:%u: %s: %s", conf->file, at->line,
-		 at->column, vsw_guest_spec_yaml_key(key, name), why);
+		 at->column, vsw_key_in_yaml(key, name, sizeof(name)), why);
 }
 
 void
@@ -267,7 +267,7 @@ vsw_conf_say_setting(const struct vsw_conf *conf, const char *key, const struct 
 		snprintf(error, VSW_CONF_ERROR_SIZE, "--%s: %s", key, why);
 	else
 		snprintf(error, VSW_CONF_ERROR_SIZE, "%.1024s:%u:%u: %s: %s", conf->file, at->line,
-			 at->column, vsw_guest_spec_yaml_key(key, name), why);
+			 at->column, vsw_key_in_yaml(key, name, sizeof(name)), why);
 }
 
 static int
