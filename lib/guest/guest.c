@@ -226,18 +226,6 @@ vsw_guest_cid(const struct vsw_guest *g)
 	return g->cid;
 }
 
-uint64_t
-vsw_guest_features(const struct vsw_guest *g)
-{
-	return g->features;
-}
-
-uint64_t
-vsw_guest_protocol_features(const struct vsw_guest *g)
-{
-	return g->protocol_features;
-}
-
 const char *
 vsw_guest_error(const struct vsw_guest *g)
 {

@@ -113,7 +113,7 @@ int vsw_guest_replace_call(struct vsw_guest *g, enum vsw_guest_queue queue);
 /** Send SET_MEM_TABLE with the table as it is. */
 int vsw_guest_send_mem_table(struct vsw_guest *g);
 
-/** vhost-user message numbers that callers of vsw_guest_vhost_call() need. */
+/** vhost-user message numbers that callers of vsw_guest_vhost_send() need. */
 enum vsw_guest_vhost_req {
 	VSW_VHOST_GET_FEATURES = 1,
 	VSW_VHOST_SET_FEATURES = 2,
