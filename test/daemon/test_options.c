@@ -991,7 +991,7 @@ test_a_second_signal_while_guests_leave(void **state)
 		{"--lcores=(0-2)@0", "--bridge-lcores=2"},
 	};
 
-	for (unsigned int i = 0; i < 12; i++) {
+	for (unsigned int i = 0; i < 6; i++) {
 		struct vsw_guest_sock *s;
 		struct pollfd pfd = {.events = POLLIN};
 		uint64_t deadline;
