@@ -315,5 +315,9 @@ vsw_conf_check_paths(const struct vsw_conf *conf, enum vsw_conf_paths when,
 				return fail(conf, &conf->guest[i], key, why, error);
 		}
 	}
+	if (conf->api[0] != '\0' && vsw_conf_check_path(conf->api, when, why) != 0) {
+		vsw_conf_say_setting(conf, "api", &conf->api_at, why, error);
+		return -EINVAL;
+	}
 	return 0;
 }

@@ -357,8 +357,10 @@ on_top_key(struct reader *r, void *ctx, const char *key, const yaml_node_t *key_
 			    vsw_conf_settings_str(UINT32_MAX, names));
 	if (rc != 0)
 		return fail(r, &value->start_mark, "%.64s: %s", key, why);
-	if (strncmp(key, "bridge", 6) == 0)
+	if (vsw_key_is("bridge-lcores", key))
 		r->conf->bridge_lcores_at = pos_of(&value->start_mark);
+	if (vsw_key_is("api", key))
+		r->conf->api_at = pos_of(&value->start_mark);
 	return 0;
 }
 
