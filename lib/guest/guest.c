@@ -13,7 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "vsw_now.h"
 
 /* A polling guest looks after its vhost-user connection once in this many empty passes. */
 #define CHECK_EVERY 4096
@@ -24,10 +25,7 @@
 uint64_t
 vsw_guest_now_ms(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	return (uint64_t)vsw_now_ms();
 }
 
 int
