@@ -4,7 +4,9 @@
 static char
 spelled(char c)
 {
-	return c == '-' ? '_' : c;
+	if (c == '-')
+		return '_';
+	return c;
 }
 
 bool

@@ -147,9 +147,9 @@ plan_change(struct vsw_control *control, struct plan *plan, struct entry *entry,
 	plan->stays[entry->conf.id] = true;
 	plan->change[entry->conf.id] = diff != 0 ? &guest->spec : NULL;
 	/* Nothing else that it has can be in another's way, and a reload names all guests. */
-	return diff & (VSW_SPEC_DIFF_NAME | VSW_SPEC_DIFF_FORWARD)
-		       ? check(control, plan, guest, false)
-		       : 0;
+	if (!(diff & (VSW_SPEC_DIFF_NAME | VSW_SPEC_DIFF_FORWARD)))
+		return 0;
+	return check(control, plan, guest, false);
 }
 
 /* What the next start would refuse is a mistake today. With other `eal` it has other lcores, and
