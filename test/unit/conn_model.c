@@ -634,8 +634,10 @@ host_gone(struct model *m)
 static bool
 host_write(struct model *m, uint32_t len)
 {
-	/* some windows full: the guest may take one byte at a time */
-	uint64_t max = 64ull * m->end[0].guest.buf_alloc;
+	/* Some windows full, and what a socket holds at most: the guest may take one byte at a
+	 * time, perhaps because its window became that small since. */
+	uint64_t windows = 64ull * m->end[0].guest.buf_alloc;
+	uint64_t max = windows < 512 * 1024 ? windows : 512 * 1024;
 
 	if (m->n_ends > 1 || !m->host.is_open || m->host.wrote_eof)
 		return false;
