@@ -462,6 +462,7 @@ on_open_account(void *ctx, struct vsw_msg *msg)
 		bridge->by_id[msg->guest->id] = account;
 		account->tally.counters = &account->counters;
 		account->tally.hists = &account->hists;
+		account->tally.n_waiting = &account->collected;
 		msg->tally = &account->tally;
 	}
 	vsw_msg_reply(msg->reply_to, msg, VSW_MSG_ACCOUNT_OPEN);

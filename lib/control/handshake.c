@@ -494,6 +494,12 @@ vsw_handshakes_unlisten(struct vsw_handshakes *hs, const char *path)
 		listener_destroy(listener);
 }
 
+unsigned int
+vsw_handshakes_n_hosts(const struct vsw_handshakes *hs)
+{
+	return hs->n_hosts;
+}
+
 struct vsw_handshakes *
 vsw_handshakes_create(struct vsw_loop *loop, const struct vsw_guest_conf *guest,
 		      struct vsw_counters *counters, unsigned int timeout_ms)

@@ -216,6 +216,9 @@ struct vsw_tally {
 	const struct vsw_hists *hists;
 	const unsigned int *n_conns; /**< of the poll role: connections now; else NULL */
 	const uint16_t *n_loans;     /**< of the poll role: WRITE and PEER_DATA out; else NULL */
+	const uint64_t *n_waiting;   /**< bytes of the guest's that hosts and siblings have not
+				      * taken: of the bridge those of datagrams, else of the
+				      * poll role */
 };
 
 /** A chain of a loan: which head; of a READ also how many of segs[0..n_segs) are its. */

@@ -162,7 +162,8 @@ struct guest {
 	uint32_t n_untimed;   /* packets with payload until one is timed again */
 	uint32_t recv_room;   /* payload that its last receive buffer had room for */
 
-	uint64_t promised; /* see window.c; bounded by the spill budget */
+	uint64_t promised;    /* see window.c; bounded by the spill budget */
+	uint64_t far_waiting; /* sum of its flows' far_bytes */
 
 	bool starved;    /* something waits for a free message: the loop must not sleep */
 	bool is_blocked; /* nothing can be taken from it until a loan or a buffer comes back */
