@@ -291,8 +291,6 @@ entry_free(struct entry *entry)
 	struct vsw_control *control = entry->control;
 
 	hosts_shut_out(entry);
-	if (entry->is_listening && !entry->conf.is_client)
-		unlink(entry->conf.socket); /* vswd ends in a hurry: nobody has unlistened */
 	rte_timer_stop_sync(&entry->drain_timer);
 	groups_leave(entry);
 	control->entry[entry->conf.id] = NULL;

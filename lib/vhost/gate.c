@@ -88,6 +88,7 @@ struct gate {
 	struct sockaddr_un inner;
 	gate_is_free_fn is_free;
 	void *ctx;
+	struct vsw_listening socket;
 	struct vsw_watch listener;
 	TAILQ_HEAD(, caller) callers;
 	unsigned int n_callers;
@@ -553,17 +554,14 @@ on_listener(struct vsw_watch *watch, uint32_t events)
 static int
 listen_for_vmms(struct gate *gate)
 {
-	int fd = vsw_socket_path_listen(gate->guest->socket, &gate->guest->access);
-	int rc;
+	int rc = vsw_socket_path_listen(&gate->socket, gate->guest->socket, &gate->guest->access);
 
-	if (fd < 0)
-		return fd;
-	gate->listener = (struct vsw_watch){.fn = on_listener, .fd = fd};
+	if (rc != 0)
+		return rc;
+	gate->listener = (struct vsw_watch){.fn = on_listener, .fd = gate->socket.fd};
 	rc = vsw_loop_watch(gate->loop, &gate->listener, EPOLLIN);
-	if (rc != 0) {
-		unlink(gate->guest->socket);
-		close(fd);
-	}
+	if (rc != 0)
+		vsw_socket_path_unlisten(&gate->socket);
 	return rc;
 }
 
@@ -586,7 +584,7 @@ gate_create(struct vsw_loop *loop, const struct vsw_guest_conf *guest, const cha
 	rte_timer_init(&gate->retry);
 	rte_timer_init(&gate->pause);
 	rte_timer_init(&gate->call);
-	gate->listener.fd = -1;
+	gate->socket.fd = -1;
 	gate->leaving = -1;
 	*error = 0;
 	if (guest->is_client)
@@ -610,6 +608,15 @@ gate_hang_up(struct gate *gate, const char *why, unsigned int ban_s)
 }
 
 void
+gate_unlisten(struct gate *gate)
+{
+	if (gate->socket.fd < 0)
+		return;
+	vsw_loop_unwatch(gate->loop, &gate->listener);
+	vsw_socket_path_unlisten(&gate->socket);
+}
+
+void
 gate_destroy(struct gate *gate)
 {
 	if (gate == NULL)
@@ -618,11 +625,7 @@ gate_destroy(struct gate *gate)
 		end(TAILQ_FIRST(&gate->callers), NULL);
 	if (gate->leaving >= 0)
 		close(gate->leaving);
-	if (!gate->guest->is_client) {
-		vsw_loop_unwatch(gate->loop, &gate->listener);
-		close(gate->listener.fd);
-		unlink(gate->guest->socket);
-	}
+	gate_unlisten(gate);
 	rte_timer_stop_sync(&gate->call);
 	rte_timer_stop_sync(&gate->retry);
 	rte_timer_stop_sync(&gate->pause);
