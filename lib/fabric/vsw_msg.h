@@ -48,7 +48,8 @@ enum vsw_role {
 	/* A guest asks for host port `port`: connect to <uds_path>_<port>, or AF_VSOCK. conn,     \
 	 * guest, port. Reply OPENED. */                                                           \
 	X(CONNECT, BRIDGE, "connect")                                                              \
-	/* result 0: `stream` is open; or -errno and there is no stream. */                        \
+	/* result 0: `stream` is open; or -errno and there is no stream; -EMFILE, -ENFILE: for     \
+	 * want of a descriptor. */                                                                \
 	X(OPENED, POLL, "opened")                                                                  \
 	/* A host has sent its CONNECT line: `fd` is its socket, positioned behind the line, now   \
 	 * the bridge's; `port` the guest port it wants. With VSW_MSG_F_PLAIN there was no line    \

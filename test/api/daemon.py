@@ -52,11 +52,12 @@ class Answer:
 
 
 class Daemon:
-    def __init__(self, *args, config=None, eal=()):
+    def __init__(self, *args, config=None, eal=(), env=()):
         self.folder = tempfile.mkdtemp(prefix="vsw-test-")
         self.api = f"{self.folder}/vsw.api"
         self.env = dict(os.environ, RUNTIME_DIRECTORY=self.folder, VSW_API=self.api,
                         VSW_RUN_DIR=self.folder)
+        self.env.update(env)
         self.config = f"{self.folder}/vsw.yaml"
         if config is not None:
             self.write_config(config)
