@@ -608,6 +608,20 @@ test_file_that_cannot_be_read(void **state)
 	assert_int_equal(vsw_conf_read_file(&conf, dir, error), -EISDIR);
 }
 
+/* A log, or an image of a disk: its tree would take all memory. */
+static void
+test_file_that_is_too_long(void **state)
+{
+	FILE *file = fopen(file_path, "w");
+
+	assert_non_null(file);
+	assert_int_equal(ftruncate(fileno(file), 5 * 1024 * 1024), 0);
+	fclose(file);
+	memset(&conf, 0, sizeof(conf));
+	assert_int_equal(vsw_conf_read_file(&conf, file_path, error), -EINVAL);
+	assert_non_null(strstr(error, ": it has 5242880 bytes; a configuration has at most "));
+}
+
 static void
 test_file_of_two_guests_that_collide(void **state)
 {
@@ -807,6 +821,7 @@ main(void)
 		cmocka_unit_test_setup(test_file_may_have_no_guest, setup),
 		cmocka_unit_test_setup(test_file_tells_each_mistake_and_its_place, setup),
 		cmocka_unit_test_setup(test_file_that_cannot_be_read, setup),
+		cmocka_unit_test_setup(test_file_that_is_too_long, setup),
 		cmocka_unit_test_setup(test_file_of_two_guests_that_collide, setup),
 		cmocka_unit_test_setup(test_a_path_may_be_spelled_in_many_ways, setup),
 		cmocka_unit_test_setup(test_af_vsock_in_place_of_a_path, setup),
