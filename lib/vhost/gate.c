@@ -180,10 +180,11 @@ enum got {
 	GOT_ALL,  /* a whole message */
 	GOT_PART, /* no more for now */
 	GOT_END,  /* no more for ever */
-	GOT_WRONG,
+	GOT_TOO_LONG,
+	GOT_TOO_MANY, /* descriptors */
 };
 
-/* Keep what belongs to a message; close what is beyond, which is then too many all the same. */
+/* Keep what belongs to a message; close what is beyond. @return false: there was more. */
 static bool
 take_fds(struct caller *caller, struct msghdr *hdr)
 {
@@ -212,8 +213,8 @@ take_fds(struct caller *caller, struct msghdr *hdr)
 static enum got
 read_part(struct caller *caller, size_t wanted)
 {
-	/* SCM_MAX_FD of the kernel is 253: nothing is ever cut off but for want of numbers. */
-	_Alignas(struct cmsghdr) char control[CMSG_SPACE(256 * sizeof(int))];
+	/* What is beyond the kernel does not take in: it would be others' for that moment. */
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(VSW_VHOST_FDS_MAX * sizeof(int))];
 	struct iovec iov = {
 		.iov_base = (uint8_t *)&caller->msg + caller->len,
 		.iov_len = wanted - caller->len,
@@ -232,7 +233,7 @@ read_part(struct caller *caller, size_t wanted)
 		return GOT_END;
 	caller->len += (size_t)n;
 	if (!take_fds(caller, &hdr))
-		return GOT_WRONG;
+		return GOT_TOO_MANY;
 	return caller->len == wanted ? GOT_ALL : GOT_PART;
 }
 
@@ -246,7 +247,7 @@ read_message(struct caller *caller)
 	if (got != GOT_ALL)
 		return got;
 	if (caller->msg.size > VSW_VHOST_PAYLOAD_MAX)
-		return GOT_WRONG;
+		return GOT_TOO_LONG;
 	if (caller->len < VSW_VHOST_HDR_LEN + caller->msg.size)
 		got = read_part(caller, VSW_VHOST_HDR_LEN + caller->msg.size);
 	return got;
@@ -354,7 +355,10 @@ serve(struct caller *caller)
 		if (got == GOT_PART)
 			break;
 		if (got != GOT_ALL) {
-			end(caller, got == GOT_WRONG ? "a message that is too long" : NULL);
+			end(caller, got == GOT_TOO_LONG ? "a message that is too long"
+				    : got == GOT_TOO_MANY
+					    ? "more descriptors than a message has, or than are free"
+					    : NULL);
 			return;
 		}
 		wrong = vsw_vhost_check(&caller->msg, caller->fds, caller->n_fds,

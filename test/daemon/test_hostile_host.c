@@ -325,6 +325,32 @@ test_a_guest_cannot_use_up_the_descriptors(struct env *e)
 	guest_up(e, 0, NULL);
 }
 
+/* Not even for a moment: a message has 8 at most, the kernel would take in 253. */
+static void
+test_vmms_cannot_use_up_the_descriptors(struct env *e)
+{
+	struct neighbours nb = neighbours_up(e);
+	uint64_t n_refused = counter_of(e, 1, "refused_descriptors");
+	const uint8_t header[12] = {1, 0, 0, 0, 1};
+	int fds[200];
+
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(fds); i++)
+		fds[i] = nb.host.fd;
+	for (int i = 0; i < 20; i++) {
+		struct vmm v = vmm_connect(e, 0);
+		struct pair p;
+
+		vmm_send_raw(&v, header, sizeof(header), fds, VSW_ARRAY_SIZE(fds));
+		p = pair_from_guest(e, 1, 66);
+		pair_check(e, &p);
+		pair_close(e, &p);
+		vmm_expect_hangup(e, &v, "200 descriptors");
+	}
+	check(e, env_count_in_log(e, "more descriptors than a message has") > 0);
+	check(e, counter_of(e, 1, "refused_descriptors") == n_refused);
+	neighbours_check(e, &nb);
+}
+
 static void
 test_hosts_cannot_use_up_the_descriptors(struct env *e)
 {
@@ -368,10 +394,11 @@ main(void)
 	static const struct test_case few[] = {
 		CASE(test_a_guest_cannot_use_up_the_descriptors),
 		CASE(test_hosts_cannot_use_up_the_descriptors),
+		CASE(test_vmms_cannot_use_up_the_descriptors),
 		CASE(test_hosts_that_say_nothing),
 	};
 	static const char *const args[] = {"--lcores", "0@0,1@1", NULL};
-	/* 64 + 3 * 24 are set aside */
+	/* 52 + 2 * 6 + 3 * 24 are set aside */
 	static const struct variant tight[] = {
 		{"uml, 2 lcores, 220 descriptors", VSW_GUEST_UML, args, .n_vms = N_HOSTILE_VMS,
 		 .max_fds = 220},
