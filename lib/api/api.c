@@ -93,7 +93,7 @@ on_connection(void *cls, struct MHD_Connection *conn, void **socket_context,
 static bool
 may_accept(const struct vsw_api *api)
 {
-	return api->n_clients < API_CONNECTIONS_MAX && now_ms() >= api->accept_from_ms;
+	return api->n_clients < VSW_API_CLIENTS_MAX && now_ms() >= api->accept_from_ms;
 }
 
 static void
@@ -209,7 +209,7 @@ start(struct vsw_api *api)
 	api->daemon = MHD_start_daemon(
 		flags, 0, NULL, NULL, exchange_on_http, api,                     /**/
 		MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL,                    /**/
-		MHD_OPTION_CONNECTION_LIMIT, (unsigned int)API_CONNECTIONS_MAX,  /**/
+		MHD_OPTION_CONNECTION_LIMIT, (unsigned int)VSW_API_CLIENTS_MAX,  /**/
 		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)API_IDLE_TIMEOUT_S, /**/
 		MHD_OPTION_NOTIFY_CONNECTION, on_connection, api,                /**/
 		MHD_OPTION_NOTIFY_COMPLETED, exchange_on_completed, api,         /**/

@@ -24,9 +24,6 @@
 /* A guest has 2 KiB of JSON at most, unless somebody is fond of blanks. */
 #define API_BODY_MAX (64 * 1024)
 
-/* Clients at once; each costs a descriptor and up to 100 KiB. */
-#define API_CONNECTIONS_MAX 64
-
 /* A connection on which nothing happens, also one that reads nothing of its answer. */
 #define API_IDLE_TIMEOUT_S 30
 

@@ -12,7 +12,7 @@ import threading
 import time
 import unittest
 
-from daemon import Daemon, VSW_GUEST, WAIT, wait_for
+from daemon import Daemon, VSW_GUEST, WAIT, end, wait_for
 
 
 class Hostile(unittest.TestCase):
@@ -231,6 +231,30 @@ class Hostile(unittest.TestCase):
             waits.close()
         stays.close()
         os.rmdir(os.path.dirname(flag))
+        d.close()
+
+    def test_clients_take_no_descriptors_of_guests(self):
+        """All places are taken, and still the share of a guest is what it was promised."""
+        d = Daemon(eal=("--lcores=(0-7)@0",), n_files=210, config="vms: [{guest_cid: 3, "
+                   "socket: $/vm3.vhost, uds_path: $/vm3.vsock}]\n")
+        guest = d.serve(3)
+        clients = [d.join(d.api) for _ in range(64)]
+        wait_for(lambda: len(os.listdir(f"/proc/{d.process.pid}/fd")) > 110, "them to be let in")
+        hosts = []
+        while True:
+            hosts.append(d.join(f"{d.folder}/vm3.vsock"))
+            hosts[-1].sendall(b"CONNECT 1000\n")
+            if not hosts[-1].recv(16):
+                break
+        for client in clients:
+            client.close()
+        counters = d.ask("GET", "/guests/3").json["counters"]
+        # Beside those of 8 lcores, of the API and of one guest.
+        self.assertEqual(210 - 52 - 8 * 6 - 64 - 24, len(hosts) - 1)
+        self.assertEqual((1, 0), (counters["refused_descriptors"], counters["accept_errors"]))
+        for host in hosts:
+            host.close()
+        end(guest)
         d.close()
 
     def test_noise(self):
