@@ -355,10 +355,11 @@ serve(struct caller *caller)
 		if (got == GOT_PART)
 			break;
 		if (got != GOT_ALL) {
-			end(caller, got == GOT_TOO_LONG ? "a message that is too long"
-				    : got == GOT_TOO_MANY
-					    ? "more descriptors than a message has, or than are free"
-					    : NULL);
+			end(caller,
+			    got == GOT_TOO_LONG ? "a message that is too long"
+			    : got == GOT_TOO_MANY
+				    ? "more descriptors than a message has, or than are free"
+				    : NULL);
 			return;
 		}
 		wrong = vsw_vhost_check(&caller->msg, caller->fds, caller->n_fds,

@@ -536,6 +536,8 @@ test_file_tells_each_mistake_and_its_place(void **state)
 		{G "  forward: /x:4294967295\n", "4:12: forward: /x:4294967295 is wrong, it is"},
 		{G "  forward: /x:1+\n", "4:12: forward: /x:1+ is wrong, it is PATH:PORT"},
 		{G "  forward: /" A90 A90 ":1\n", "4:12: forward: /aaaa"},
+		{G "  forward: \"/x\\ny:1\"\n", "4:12: forward: a path has no control characters"},
+		{"vms:\n- socket: \"/\\e[2J\"\n", "2:11: socket: a path has no control characters"},
 		{G "  forward: /x:1+/x:2\n", "4:12: forward: /x:1+/x:2 is wrong, this path is"},
 		{G "  forward: [/x:1, {listen: /x, port: 2}]\n",
 		 "4:19: forward: /x:2 is wrong, this path is there twice"},
