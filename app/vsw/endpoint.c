@@ -255,29 +255,27 @@ own_cid(void)
 
 /* Where vswd runs, a CID is one of its guests, though this may be a guest, too, of another. */
 static bool
-is_sibling(uint32_t cid, const char *run_dir)
+is_sibling(uint32_t cid)
 {
-	return cid == VMADDR_CID_HOST || (access(run_dir, F_OK) != 0 && own_cid() != 0);
+	return cid == VMADDR_CID_HOST || (access(run_dir(), F_OK) != 0 && own_cid() != 0);
 }
 
 static void
 locate_guest(const struct endpoint *e, struct address *address, bool *is_hybrid)
 {
-	const char *set = getenv("VSW_RUN_DIR");
-	const char *run_dir = set != NULL ? set : RUN_DIR;
 	char path[UNIX_PATH_SIZE];
 	uint32_t cid = 0;
 	bool has_cid = vsw_number_read_u32(e->guest, 0, UINT32_MAX - 1, &cid);
 
 	*is_hybrid = true;
 	if (has_cid)
-		snprintf(path, sizeof(path), "%s/vm%u.vsock", run_dir, cid);
+		snprintf(path, sizeof(path), "%s/vm%u.vsock", run_dir(), cid);
 	else
 		strlcpy(path, e->guest, sizeof(path));
 	set_unix(address, path);
 	if (strchr(e->guest, '/') != NULL || access(path, F_OK) == 0)
 		return;
-	if (has_cid && is_sibling(cid, run_dir)) {
+	if (has_cid && is_sibling(cid)) {
 		set_vsock(address, cid, e->port);
 		*is_hybrid = false;
 	} else if (guest_uds_path(e->guest, path, sizeof(path))) {

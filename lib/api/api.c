@@ -16,7 +16,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <rte_errno.h>
@@ -24,6 +23,7 @@
 #define VSW_LOGTYPE vsw_log_api
 #include "vsw_base.h"
 #include "vsw_log.h"
+#include "vsw_now.h"
 
 RTE_LOG_REGISTER(vsw_log_api, vsw.api, NOTICE);
 
@@ -33,15 +33,6 @@ RTE_LOG_REGISTER(vsw_log_api, vsw.api, NOTICE);
 
 /* No descriptor is free: nobody is accepted for so long. */
 #define ACCEPT_PAUSE_MS 100
-
-static int64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 void
 api_wake(struct vsw_api *api)
@@ -60,7 +51,7 @@ api_wake(struct vsw_api *api)
 void
 api_client_expect_request(struct api_client *client)
 {
-	client->deadline_ms = now_ms() + API_REQUEST_TIMEOUT_MS;
+	client->deadline_ms = vsw_now_ms() + API_REQUEST_TIMEOUT_MS;
 }
 
 static void
@@ -93,7 +84,7 @@ on_connection(void *cls, struct MHD_Connection *conn, void **socket_context,
 static bool
 may_accept(const struct vsw_api *api)
 {
-	return api->n_clients < VSW_API_CLIENTS_MAX && now_ms() >= api->accept_from_ms;
+	return api->n_clients < VSW_API_CLIENTS_MAX && vsw_now_ms() >= api->accept_from_ms;
 }
 
 static void
@@ -111,7 +102,7 @@ accept_clients(struct vsw_api *api)
 		if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
 			return;
 		VSW_LOG_LIMITED(ERR, "api: no client can connect: %s", strerror(errno));
-		api->accept_from_ms = now_ms() + ACCEPT_PAUSE_MS;
+		api->accept_from_ms = vsw_now_ms() + ACCEPT_PAUSE_MS;
 	}
 }
 
@@ -120,7 +111,7 @@ static void
 end_late_clients(struct vsw_api *api)
 {
 	struct api_client *client;
-	int64_t now = now_ms();
+	int64_t now = vsw_now_ms();
 
 	TAILQ_FOREACH (client, &api->clients, link) {
 		if (client->deadline_ms == 0 || client->deadline_ms > now)
@@ -152,7 +143,7 @@ timeout_of(struct vsw_api *api)
 	unsigned int tick_ms = api->capture != NULL ? CAPTURE_TICK_MS : TICK_MS;
 	MHD_UNSIGNED_LONG_LONG ms;
 
-	if (api->accept_from_ms > now_ms() && tick_ms > ACCEPT_PAUSE_MS)
+	if (api->accept_from_ms > vsw_now_ms() && tick_ms > ACCEPT_PAUSE_MS)
 		tick_ms = ACCEPT_PAUSE_MS;
 
 	if (MHD_get_timeout(api->daemon, &ms) == MHD_YES && ms < tick_ms)

@@ -13,7 +13,7 @@ import tempfile
 import threading
 import unittest
 
-from daemon import Daemon, VSW, VSW_GUEST, WAIT, end, wait_for
+from daemon import VSW, WAIT, DaemonCase, wait_for
 from relay import Relay
 
 CONFIG = """\
@@ -229,17 +229,15 @@ class Between(unittest.TestCase):
                 peer.close()
 
 
-class WithGuest(unittest.TestCase):
+class WithGuest(DaemonCase):
     """Guest 3, whose name is web, echoes on port 1000."""
 
-    def setUp(self):
-        self.d = Daemon(config=CONFIG)
-        self.guest = self.d.serve(3)
-        self.at = f"{self.d.folder}/at"
+    CONFIG = CONFIG
 
-    def tearDown(self):
-        end(self.guest)
-        self.d.close()
+    def setUp(self):
+        super().setUp()
+        self.serve(3)
+        self.at = f"{self.d.folder}/at"
 
     def vsw(self, *args):
         return Relay(*args, env=self.d.env)
