@@ -159,11 +159,16 @@ class Stats(DaemonCase):
         received = 0
         while received < conn["from_guest_bytes"]:
             received += len(host.recv(65536))
-        wait_for(lambda: self.limits_of(3)["spill"][0] == 0, "the spilled bytes to leave")
+        wait_for(lambda: self.used_of(3)[2:] == [0, 0], "the spilled bytes to leave")
         host.close()
 
+    def used_of(self, cid):
+        status = self.show(cid)["status"]
+        return [status[k] for k in ("connections", "handshakes", "loans_out",
+                                    "far_waiting_bytes")]
+
     def limits_of(self, cid):
-        """Use and limit of each, as all who tell it agree."""
+        """Use and limit of each, as all who tell it agree; while nothing changes."""
         shown = self.show(cid)
         families = {f.name: f for f in text_string_to_metric_families(
             self.d.ask("GET", "/metrics").text)}
@@ -195,7 +200,8 @@ class Stats(DaemonCase):
         self.assertEqual(((1, 4096), (64, 64)), (limits["connections"], limits["handshakes"]))
         for host in [*silent, sock]:
             host.close()
-        wait_for(lambda: self.limits_of(4)["handshakes"][0] == 0, "the hosts to be forgotten")
+        wait_for(lambda: self.used_of(4) == [0, 0, 0, 0], "the hosts to be forgotten")
+        self.assertEqual((0, 64), self.limits_of(4)["handshakes"])
 
     def test_a_guest_that_does_not_read(self):
         self.guest("listen", f"--guest={self.d.folder}/vm4.vhost", "--serve=stdio", "1000")
