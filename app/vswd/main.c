@@ -44,6 +44,7 @@
 #include "vsw_api.h"
 #else
 struct vsw_api;
+#define VSW_API_CLIENTS_MAX 0
 #endif
 #ifdef VSW_HAS_SYSTEMD
 #include "service.h"
@@ -58,10 +59,12 @@ extern int vsw_log_main;
 #define MSGS_BASE 4096
 #define MSGS_PER_GUEST 144
 
-/* Descriptors: of the process (EAL, loops, a few spare); of a guest, its two listeners, its
- * VMM's connections, and what the VMM hands over: 3 rings, 8 regions, a channel; and how many
- * connections, plain sockets included, a guest should be able to have. */
-#define FDS_BASE 64
+/* Descriptors: of the process (EAL, clients of its telemetry, a file that is read, a few spare); of
+ * an lcore (its loop, EAL's pipes); of a guest, its two listeners, its VMM's connections, and what
+ * the VMM hands over: 3 rings, 8 regions, a channel; and how many connections, plain sockets
+ * included, a guest should be able to have. */
+#define FDS_BASE 52
+#define FDS_PER_LCORE 6
 #define FDS_PER_GUEST 24
 #define CONNS_COMFORT 128
 #define CONNS_LEAST 4
@@ -78,7 +81,7 @@ struct vswd {
 };
 
 /* A host connection costs a descriptor, a guest about ten: take what we may have. */
-static unsigned int
+static void
 raise_descriptor_limit(void)
 {
 	struct rlimit limit;
@@ -86,8 +89,16 @@ raise_descriptor_limit(void)
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
 		err(EXIT_FAILURE, "getrlimit");
 	limit.rlim_cur = limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
-		getrlimit(RLIMIT_NOFILE, &limit);
+	(void)!setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static unsigned int
+descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		err(EXIT_FAILURE, "getrlimit");
 	return limit.rlim_cur < INT_MAX ? (unsigned int)limit.rlim_cur : INT_MAX;
 }
 
@@ -96,13 +107,16 @@ raise_descriptor_limit(void)
 static void
 divide_descriptors(const struct options *opt)
 {
-	unsigned int limit = raise_descriptor_limit();
+	unsigned int limit = descriptor_limit();
 	unsigned int n = options_max_guests(opt);
-	unsigned int kept, comfort;
+	unsigned int kept = FDS_BASE + FDS_PER_LCORE * rte_lcore_count();
+	unsigned int comfort;
 
-	if (limit < FDS_BASE + (FDS_PER_GUEST + CONNS_COMFORT) * n)
+	if (opt->conf.api[0] != '\0')
+		kept += VSW_API_CLIENTS_MAX;
+	if (limit < kept + (FDS_PER_GUEST + CONNS_COMFORT) * n)
 		n = opt->conf.n_guests > 0 ? opt->conf.n_guests : 1;
-	kept = FDS_BASE + FDS_PER_GUEST * n;
+	kept += FDS_PER_GUEST * n;
 	comfort = kept + CONNS_COMFORT * n;
 	if (limit < kept + CONNS_LEAST * n)
 		errx(EXIT_FAILURE,
@@ -115,13 +129,16 @@ divide_descriptors(const struct options *opt)
 	vsw_quota_init(limit - kept, n);
 }
 
-/* Before EAL makes threads, which inherit it. */
+/* Before EAL makes threads, which inherit it. What other daemons take for "write your log anew"
+ * shall not end everybody's connections. */
 static void
 set_up_signals(void)
 {
 	sigset_t set;
 
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGUSR1, SIG_IGN);
+	signal(SIGUSR2, SIG_IGN);
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
@@ -328,7 +345,7 @@ main(int argc, char **argv)
 	int status;
 
 	options_parse(&vswd.opt, argc, argv);
-	divide_descriptors(&vswd.opt);
+	raise_descriptor_limit();
 	set_up_signals();
 	privilege_forgo();
 	runtime_dir_prepare(&vswd.opt.user);
@@ -340,6 +357,7 @@ main(int argc, char **argv)
 		err(EXIT_FAILURE, "SIGBUS handler");
 
 	lay_out(&vswd);
+	divide_descriptors(&vswd.opt);
 	create_loops(&vswd);
 	create_roles(&vswd);
 	start_askers(&vswd);

@@ -96,7 +96,13 @@ tell_guest(const char *params, struct rte_tel_data *data)
 	rte_tel_data_add_dict_string(data, "name", guest->spec.name);
 	rte_tel_data_add_dict_string(data, "state", vsw_guest_state_str(guest->state));
 	rte_tel_data_add_dict_uint(data, "connections", guest->n_conns);
+	rte_tel_data_add_dict_uint(data, "connections_max", guest->spec.max_connections);
+	rte_tel_data_add_dict_uint(data, "handshakes", guest->n_handshakes);
+	rte_tel_data_add_dict_uint(data, "handshakes_max", guest->spec.max_handshakes);
 	rte_tel_data_add_dict_uint(data, "loans_out", guest->n_loans);
+	rte_tel_data_add_dict_uint(data, "loans_out_max", guest->spec.max_loans);
+	rte_tel_data_add_dict_uint(data, "far_waiting_bytes", guest->n_waiting);
+	rte_tel_data_add_dict_uint(data, "spill_bytes_max", guest->spec.spill_bytes);
 	rte_tel_data_add_dict_uint(data, "poll_lcore", guest->poll_lcore);
 	rte_tel_data_add_dict_uint(data, "bridge_lcore", guest->bridge_lcore);
 	rte_tel_data_add_dict_string(data, "socket", guest->spec.socket);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The API's thread: it waits for HTTP and for answers of the control lcore at once. MHD runs
- * on this thread only (its "external" mode), so that nobody else ever meets its locks: the
- * control lcore does not know that there is HTTP.
+ * The API's thread: it waits for clients, for HTTP and for answers of the control lcore at once.
+ * MHD runs on this thread only (its "external" mode), so that nobody else ever meets its locks:
+ * the control lcore does not know that there is HTTP. Clients are accepted here: when no
+ * descriptor is free MHD would ask for one without a pause, or accept nobody until one of its
+ * clients leaves.
  */
 #include "api_priv.h"
 
@@ -16,8 +18,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <bsd/string.h>
-
 #include <rte_errno.h>
 
 #define VSW_LOGTYPE vsw_log_api
@@ -30,6 +30,9 @@ RTE_LOG_REGISTER(vsw_log_api, vsw.api, NOTICE);
 /* How late a deadline may be noticed, and captured packets. */
 #define TICK_MS 500
 #define CAPTURE_TICK_MS 10
+
+/* No descriptor is free: nobody is accepted for so long. */
+#define ACCEPT_PAUSE_MS 100
 
 void
 api_wake(struct vsw_api *api)
@@ -62,6 +65,7 @@ on_connection(void *cls, struct MHD_Connection *conn, void **socket_context,
 	if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
 		if (client != NULL)
 			TAILQ_REMOVE(&api->clients, client, link);
+		api->n_clients -= client != NULL;
 		free(client);
 		return;
 	}
@@ -73,6 +77,33 @@ on_connection(void *cls, struct MHD_Connection *conn, void **socket_context,
 	client->fd = info->connect_fd;
 	api_client_expect_request(client);
 	TAILQ_INSERT_TAIL(&api->clients, client, link);
+	api->n_clients++;
+}
+
+/* Those for whom there is no place wait in the backlog. */
+static bool
+may_accept(const struct vsw_api *api)
+{
+	return api->n_clients < VSW_API_CLIENTS_MAX && vsw_now_ms() >= api->accept_from_ms;
+}
+
+static void
+accept_clients(struct vsw_api *api)
+{
+	static const struct sockaddr unnamed = {.sa_family = AF_UNIX};
+
+	while (may_accept(api)) {
+		int fd = accept4(api->socket.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd >= 0) {
+			MHD_add_connection(api->daemon, fd, &unnamed, sizeof(unnamed.sa_family));
+			continue;
+		}
+		if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
+			return;
+		VSW_LOG_LIMITED(ERR, "api: no client can connect: %s", strerror(errno));
+		api->accept_from_ms = vsw_now_ms() + ACCEPT_PAUSE_MS;
+	}
 }
 
 /* MHD notices the end and closes it. */
@@ -109,8 +140,11 @@ on_mhd_log(void *cls, const char *fmt, va_list ap)
 static int
 timeout_of(struct vsw_api *api)
 {
-	const unsigned int tick_ms = api->capture != NULL ? CAPTURE_TICK_MS : TICK_MS;
+	unsigned int tick_ms = api->capture != NULL ? CAPTURE_TICK_MS : TICK_MS;
 	MHD_UNSIGNED_LONG_LONG ms;
+
+	if (api->accept_from_ms > vsw_now_ms() && tick_ms > ACCEPT_PAUSE_MS)
+		tick_ms = ACCEPT_PAUSE_MS;
 
 	if (MHD_get_timeout(api->daemon, &ms) == MHD_YES && ms < tick_ms)
 		return (int)ms;
@@ -128,6 +162,7 @@ api_main(void *arg)
 		struct pollfd fds[] = {
 			{.fd = info->epoll_fd, .events = POLLIN},
 			{.fd = api->wake_fd, .events = POLLIN},
+			{.fd = may_accept(api) ? api->socket.fd : -1, .events = POLLIN},
 		};
 		uint64_t n;
 
@@ -136,6 +171,8 @@ api_main(void *arg)
 			continue;
 		exchange_take_answers(api);
 		api_capture_tick(api);
+		if (fds[2].revents != 0)
+			accept_clients(api);
 		MHD_run(api->daemon);
 		end_late_clients(api);
 	}
@@ -152,21 +189,10 @@ api_main(void *arg)
  */
 
 static int
-open_socket(struct vsw_api *api, const struct vsw_api_setup *setup)
-{
-	int fd = vsw_socket_path_listen(setup->path, &setup->access);
-
-	if (fd < 0)
-		return fd;
-	api->fd = fd;
-	strlcpy(api->path, setup->path, sizeof(api->path));
-	return 0;
-}
-
-static int
 start(struct vsw_api *api)
 {
-	const unsigned int flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+	const unsigned int flags = MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET |
+				   MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
 
 	api->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (api->wake_fd < 0)
@@ -174,15 +200,13 @@ start(struct vsw_api *api)
 	api->daemon = MHD_start_daemon(
 		flags, 0, NULL, NULL, exchange_on_http, api,                     /**/
 		MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL,                    /**/
-		MHD_OPTION_LISTEN_SOCKET, api->fd,                               /**/
-		MHD_OPTION_CONNECTION_LIMIT, (unsigned int)API_CONNECTIONS_MAX,  /**/
+		MHD_OPTION_CONNECTION_LIMIT, (unsigned int)VSW_API_CLIENTS_MAX,  /**/
 		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)API_IDLE_TIMEOUT_S, /**/
 		MHD_OPTION_NOTIFY_CONNECTION, on_connection, api,                /**/
 		MHD_OPTION_NOTIFY_COMPLETED, exchange_on_completed, api,         /**/
 		MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
 	if (api->daemon == NULL)
 		return -ENOMEM;
-	api->fd = -1; /* MHD's now */
 	api->has_thread = vsw_thread_create(&api->thread, "vsw-api", api_main, api);
 	return api->has_thread ? 0 : -EAGAIN;
 }
@@ -199,9 +223,9 @@ vsw_api_create(const struct vsw_api_setup *setup)
 	}
 	api->control = setup->control;
 	api->config = setup->config;
-	api->fd = api->wake_fd = -1;
+	api->socket.fd = api->wake_fd = -1;
 	TAILQ_INIT(&api->clients);
-	rc = open_socket(api, setup);
+	rc = vsw_socket_path_listen(&api->socket, setup->path, &setup->access);
 	if (rc == 0)
 		rc = start(api);
 	if (rc == 0)
@@ -223,10 +247,8 @@ vsw_api_destroy(struct vsw_api *api)
 	}
 	if (api->daemon != NULL)
 		MHD_stop_daemon(api->daemon);
-	if (api->path[0] != '\0')
-		unlink(api->path);
-	if (api->fd >= 0)
-		close(api->fd);
+	if (api->socket.fd >= 0)
+		vsw_socket_path_unlisten(&api->socket);
 	if (api->wake_fd >= 0)
 		close(api->wake_fd);
 	free(api);

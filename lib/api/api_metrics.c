@@ -85,25 +85,77 @@ tell_hists(FILE *f, const struct vsw_request *req)
 	}
 }
 
+enum guest_value {
+	GUEST_CONNS,
+	GUEST_CONNS_MAX,
+	GUEST_HANDSHAKES,
+	GUEST_HANDSHAKES_MAX,
+	GUEST_LOANS,
+	GUEST_LOANS_MAX,
+	GUEST_WAITING,
+	GUEST_SPILL_MAX,
+	GUEST_ATTACHED,
+	GUEST_RUNNING,
+};
+
+static uint64_t
+guest_value(const struct vsw_guest_info *guest, enum guest_value value)
+{
+	switch (value) {
+	case GUEST_CONNS:
+		return guest->n_conns;
+	case GUEST_CONNS_MAX:
+		return guest->spec.max_connections;
+	case GUEST_HANDSHAKES:
+		return guest->n_handshakes;
+	case GUEST_HANDSHAKES_MAX:
+		return guest->spec.max_handshakes;
+	case GUEST_LOANS:
+		return guest->n_loans;
+	case GUEST_LOANS_MAX:
+		return guest->spec.max_loans;
+	case GUEST_WAITING:
+		return guest->n_waiting;
+	case GUEST_SPILL_MAX:
+		return guest->spec.spill_bytes;
+	case GUEST_ATTACHED:
+		return guest->state == VSW_GUEST_ATTACHED || guest->state == VSW_GUEST_RUNNING;
+	default:
+		return guest->state == VSW_GUEST_RUNNING;
+	}
+}
+
 static void
 tell_guests(FILE *f, const struct vsw_request *req)
 {
-	family(f, "vsw_guest_connections", "gauge", "connections now");
-	for (unsigned int i = 0; i < req->n_guests; i++)
-		sample_of_guest(f, "vsw_guest_connections", &req->guests[i],
-				req->guests[i].n_conns);
-	family(f, "vsw_guest_loans_out", "gauge", "payload lent to hosts and siblings now");
-	for (unsigned int i = 0; i < req->n_guests; i++)
-		sample_of_guest(f, "vsw_guest_loans_out", &req->guests[i], req->guests[i].n_loans);
-	family(f, "vsw_guest_attached", "gauge", "1: a VMM is connected");
-	for (unsigned int i = 0; i < req->n_guests; i++)
-		sample_of_guest(f, "vsw_guest_attached", &req->guests[i],
-				req->guests[i].state == VSW_GUEST_ATTACHED ||
-					req->guests[i].state == VSW_GUEST_RUNNING);
-	family(f, "vsw_guest_running", "gauge", "1: the guest's driver runs");
-	for (unsigned int i = 0; i < req->n_guests; i++)
-		sample_of_guest(f, "vsw_guest_running", &req->guests[i],
-				req->guests[i].state == VSW_GUEST_RUNNING);
+	static const struct {
+		enum guest_value value;
+		const char *name, *help;
+	} families[] = {
+		{GUEST_CONNS, "vsw_guest_connections", "connections now"},
+		{GUEST_CONNS_MAX, "vsw_guest_connections_max",
+		 "connections that there may be (limits: connections)"},
+		{GUEST_HANDSHAKES, "vsw_guest_handshakes",
+		 "hosts that are not done with their CONNECT line now"},
+		{GUEST_HANDSHAKES_MAX, "vsw_guest_handshakes_max",
+		 "such hosts that there may be (limits: handshakes)"},
+		{GUEST_LOANS, "vsw_guest_loans_out", "payload lent to hosts and siblings now"},
+		{GUEST_LOANS_MAX, "vsw_guest_loans_out_max",
+		 "loans that there may be (limits: loans)"},
+		{GUEST_WAITING, "vsw_guest_far_waiting_bytes",
+		 "payload that hosts and siblings have not taken, lent or spilled"},
+		{GUEST_SPILL_MAX, "vsw_guest_spill_max_bytes",
+		 "that payload beyond 4 KiB for each connection, at most (limits: spill_bytes)"},
+		{GUEST_ATTACHED, "vsw_guest_attached", "1: a VMM is connected"},
+		{GUEST_RUNNING, "vsw_guest_running", "1: the guest's driver runs"},
+	};
+
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(families); i++) {
+		family(f, families[i].name, "gauge", families[i].help);
+		for (unsigned int k = 0; k < req->n_guests; k++)
+			sample_of_guest(f, families[i].name, &req->guests[k],
+					guest_value(&req->guests[k], families[i].value));
+	}
 }
 
 enum lcore_value {

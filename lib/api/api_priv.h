@@ -24,9 +24,6 @@
 /* A guest has 2 KiB of JSON at most, unless somebody is fond of blanks. */
 #define API_BODY_MAX (64 * 1024)
 
-/* Clients at once; each costs a descriptor and up to 100 KiB. */
-#define API_CONNECTIONS_MAX 64
-
 /* A connection on which nothing happens, also one that reads nothing of its answer. */
 #define API_IDLE_TIMEOUT_S 30
 
@@ -44,13 +41,14 @@ struct api_client {
 struct vsw_api {
 	struct vsw_control *control;
 	const char *config;
-	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
-	int fd;
-	int wake_fd; /* eventfd: answers have come, or the end has */
+	struct vsw_listening socket;
+	int64_t accept_from_ms; /* nobody is accepted before */
+	int wake_fd;            /* eventfd: answers have come, or the end has */
 	struct MHD_Daemon *daemon;
 	vsw_thread thread;
 	bool has_thread;
 	TAILQ_HEAD(, api_client) clients;
+	unsigned int n_clients;
 	struct exchange *capture; /* the one that captures */
 
 	/* Any thread. */

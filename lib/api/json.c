@@ -176,12 +176,14 @@ json_of_guest(const struct vsw_guest_info *info, bool with_counters, bool with_h
 	json_t *guest = json_of_spec(&info->spec);
 
 	json_object_set_new(guest, "status",
-			    json_pack("{s:s, s:I, s:I, s:I, s:I, s:b}",               /**/
-				      "state", vsw_guest_state_str(info->state),      /**/
-				      "connections", (json_int_t)info->n_conns,       /**/
-				      "loans_out", (json_int_t)info->n_loans,         /**/
-				      "poll_lcore", (json_int_t)info->poll_lcore,     /**/
-				      "bridge_lcore", (json_int_t)info->bridge_lcore, /**/
+			    json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:b}",       /**/
+				      "state", vsw_guest_state_str(info->state),        /**/
+				      "connections", (json_int_t)info->n_conns,         /**/
+				      "handshakes", (json_int_t)info->n_handshakes,     /**/
+				      "loans_out", (json_int_t)info->n_loans,           /**/
+				      "far_waiting_bytes", (json_int_t)info->n_waiting, /**/
+				      "poll_lcore", (json_int_t)info->poll_lcore,       /**/
+				      "bridge_lcore", (json_int_t)info->bridge_lcore,   /**/
 				      "from_config", info->from_config));
 	if (with_counters)
 		json_object_set_new(guest, "counters", json_of_counters(&info->counters));

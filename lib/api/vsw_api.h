@@ -18,6 +18,9 @@
 
 struct vsw_api;
 
+/** Clients at once; each costs a descriptor and up to 100 KiB. */
+#define VSW_API_CLIENTS_MAX 64
+
 struct vsw_api_setup {
 	struct vsw_control *control;
 	const char *path;                /**< of the socket */

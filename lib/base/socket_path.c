@@ -56,34 +56,59 @@ vsw_socket_path_set_access(const char *path, const struct vsw_socket_access *acc
 	return chmod(path, access->mode) == 0 ? 0 : -errno;
 }
 
-int
-vsw_socket_path_listen(const char *path, const struct vsw_socket_access *access)
+static int
+bind_to(int fd, const char *path)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int fd, rc;
+
+	if (strlcpy(addr.sun_path, path, sizeof(addr.sun_path)) >= sizeof(addr.sun_path))
+		return -ENAMETOOLONG;
+	return bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) == 0 ? 0 : -errno;
+}
+
+int
+vsw_socket_path_listen(struct vsw_listening *listening, const char *path,
+		       const struct vsw_socket_access *access)
+{
+	struct stat st;
+	int rc;
 
 	rc = vsw_socket_path_clear(path);
 	if (rc != 0)
 		return rc;
-	if (strlcpy(addr.sun_path, path, sizeof(addr.sun_path)) >= sizeof(addr.sun_path))
-		return -ENAMETOOLONG;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
+	*listening = (struct vsw_listening){
+		.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
+	};
+	if (listening->fd < 0)
 		return -errno;
-	if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) != 0) {
-		rc = -errno;
-		close(fd);
-		return rc;
+	rc = bind_to(listening->fd, path);
+	if (rc == 0 && lstat(path, &st) == 0) {
+		strlcpy(listening->path, path, sizeof(listening->path));
+		listening->dev = st.st_dev;
+		listening->ino = st.st_ino;
 	}
-	rc = vsw_socket_path_set_access(path, access);
-	if (rc == 0 && listen(fd, SOMAXCONN) != 0)
+	if (rc == 0)
+		rc = vsw_socket_path_set_access(path, access);
+	if (rc == 0 && listen(listening->fd, SOMAXCONN) != 0)
 		rc = -errno;
-	if (rc != 0) {
-		unlink(path);
-		close(fd);
-		return rc;
-	}
-	return fd;
+	if (rc != 0)
+		vsw_socket_path_unlisten(listening);
+	return rc;
+}
+
+/* Unlinked first: nobody finds a socket that nobody serves. Until it is closed its inode is its
+ * own, so no other file can be taken for it. */
+void
+vsw_socket_path_unlisten(struct vsw_listening *listening)
+{
+	struct stat st;
+
+	if (listening->path[0] != '\0' && lstat(listening->path, &st) == 0 &&
+	    st.st_dev == listening->dev && st.st_ino == listening->ino)
+		unlink(listening->path);
+	close(listening->fd);
+	listening->fd = -1;
+	listening->path[0] = '\0';
 }
 
 bool

@@ -41,14 +41,26 @@ struct vsw_socket_access {
 /** Set mode and owner of the socket at @p path. @return 0 or -errno. */
 int vsw_socket_path_set_access(const char *path, const struct vsw_socket_access *access);
 
+/** A listening socket and what was made for it in the file system. */
+struct vsw_listening {
+	int fd; /**< a stream socket that does not block */
+	dev_t dev;
+	ino_t ino;
+	char path[VSW_SOCKET_PATH_SIZE]; /**< "": nothing was made */
+};
+
 /**
  * Listen at @p path, with the backlog that the system allows; a stale socket there is removed
  * first. The umask keeps others out until the access is set.
  *
- * @return a stream socket that does not block, the caller's to close and to unlink; or -errno, and
- *         then nothing was made.
+ * @return 0, and vsw_socket_path_unlisten() ends it; or -errno, and then nothing was made.
  */
-int vsw_socket_path_listen(const char *path, const struct vsw_socket_access *access);
+int vsw_socket_path_listen(struct vsw_listening *listening, const char *path,
+			   const struct vsw_socket_access *access);
+
+/** Close the socket and remove it from its path, unless somebody else's, or another thing, has
+ * taken its place there. */
+void vsw_socket_path_unlisten(struct vsw_listening *listening);
 
 /** Does this host have AF_VSOCK sockets? errno says why not. Any thread. */
 bool vsw_socket_has_vsock(void);

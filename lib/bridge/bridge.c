@@ -278,8 +278,7 @@ connect_socket(const struct sockaddr *addr, socklen_t len, int type)
 
 /* Within the guest's share of descriptors. @param type out: SOCK_STREAM or SOCK_DGRAM. */
 static int
-connect_to_host(struct vsw_bridge *bridge, const struct vsw_guest_conf *guest, uint32_t port,
-		int *type)
+connect_to_host(const struct vsw_guest_conf *guest, uint32_t port, int *type)
 {
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
 	const struct sockaddr_vm vm = {
@@ -295,10 +294,8 @@ connect_to_host(struct vsw_bridge *bridge, const struct vsw_guest_conf *guest, u
 	if (snprintf(un.sun_path, sizeof(un.sun_path), "%s_%u", guest->uds_path, port) >=
 	    (int)sizeof(un.sun_path))
 		return -ENAMETOOLONG;
-	if (!vsw_quota_take(guest->id)) {
-		vsw_count(&bridge->by_id[guest->id]->counters, VSW_CTR_REFUSED_DESCRIPTORS, 1);
+	if (!vsw_quota_take(guest->id))
 		return -EMFILE;
-	}
 	*type = SOCK_STREAM;
 	fd = connect_socket(addr, len, *type);
 	if (fd == -EPROTOTYPE) {
@@ -315,7 +312,7 @@ on_connect(void *ctx, struct vsw_msg *msg)
 {
 	struct vsw_bridge *bridge = ctx;
 	struct vsw_stream *stream = NULL;
-	int type, fd = connect_to_host(bridge, msg->guest, msg->port, &type);
+	int type, fd = connect_to_host(msg->guest, msg->port, &type);
 
 	msg->result = fd < 0 ? fd : 0;
 	if (fd >= 0) {
@@ -462,6 +459,7 @@ on_open_account(void *ctx, struct vsw_msg *msg)
 		bridge->by_id[msg->guest->id] = account;
 		account->tally.counters = &account->counters;
 		account->tally.hists = &account->hists;
+		account->tally.n_waiting = &account->collected;
 		msg->tally = &account->tally;
 	}
 	vsw_msg_reply(msg->reply_to, msg, VSW_MSG_ACCOUNT_OPEN);

@@ -25,7 +25,7 @@ struct vsw_bridge_guest {
 	struct vsw_counters counters;
 	struct vsw_hists hists;
 	struct vsw_tally tally;
-	size_t collected; /* bytes of datagrams, whose windows do not bound them */
+	uint64_t collected; /* bytes of datagrams, whose windows do not bound them */
 	TAILQ_HEAD(, vsw_stream) streams;
 };
 

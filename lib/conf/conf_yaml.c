@@ -21,6 +21,9 @@
 #include "vsw_base.h"
 #include "vsw_conf.h"
 
+/* As many guests as there can be, with 8 KiB each. The tree of it takes up to 100 times as much. */
+#define FILE_BYTES_MAX (4 * 1024 * 1024)
+
 struct reader {
 	struct vsw_conf *conf;
 	yaml_document_t *doc;
@@ -470,6 +473,13 @@ vsw_conf_read_file(struct vsw_conf *conf, const char *path, char error[VSW_CONF_
 		snprintf(error, VSW_CONF_ERROR_SIZE, "%.1024s: it cannot be read: %s", path,
 			 strerror(errno));
 		return rc;
+	}
+	if (fstat(fileno(file), &st) == 0 && st.st_size > FILE_BYTES_MAX) {
+		fclose(file);
+		snprintf(error, VSW_CONF_ERROR_SIZE,
+			 "%.1024s: it has %lld bytes; a configuration has at most %d", path,
+			 (long long)st.st_size, FILE_BYTES_MAX);
+		return -EINVAL;
 	}
 	rc = read_stream(&r, file);
 	fclose(file);

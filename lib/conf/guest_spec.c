@@ -517,11 +517,28 @@ check_host(const struct vsw_guest_spec *spec, const char **key)
 		       : NULL;
 }
 
+/* They go into logs, tables and terminals. @return what is wrong. */
+static const char *
+check_paths(const struct vsw_guest_spec *spec, const char **key)
+{
+	const char *path;
+
+	for (unsigned int i = 0; (path = vsw_guest_spec_path(spec, i, key)) != NULL; i++) {
+		for (; *path != '\0'; path++) {
+			if ((unsigned char)*path < ' ' || *path == 0x7f)
+				return "a path has no control characters, as line ends are";
+		}
+	}
+	return NULL;
+}
+
 int
 vsw_guest_spec_check(struct vsw_guest_spec *spec, const char **key, char why[VSW_WHY_SIZE])
 {
-	const char *wrong = check_host(spec, key);
+	const char *wrong = check_paths(spec, key);
 
+	if (wrong == NULL)
+		wrong = check_host(spec, key);
 	if (spec->socket[0] == '\0') {
 		*key = "socket";
 		wrong = "it is missing; it is the path of a socket";

@@ -56,6 +56,12 @@ n_loans_of(const struct entry *entry)
 		       : 0;
 }
 
+static uint64_t
+n_waiting_at(const struct vsw_tally *tally)
+{
+	return tally != NULL ? __atomic_load_n(tally->n_waiting, __ATOMIC_RELAXED) : 0;
+}
+
 static void
 add_tally(const struct vsw_tally *tally, bool with_hists, struct vsw_guest_info *info)
 {
@@ -76,7 +82,10 @@ describe(const struct entry *entry, bool with_hists, struct vsw_guest_info *info
 	info->poll_lcore = vsw_loop_lcore(entry->conf.poll_loop);
 	info->bridge_lcore = vsw_loop_lcore(entry->conf.bridge_loop);
 	info->n_conns = n_conns_of(entry);
+	info->n_handshakes =
+		entry->handshakes != NULL ? vsw_handshakes_n_hosts(entry->handshakes) : 0;
 	info->n_loans = n_loans_of(entry);
+	info->n_waiting = n_waiting_at(entry->poll_tally) + n_waiting_at(entry->bridge_tally);
 	info->counters = entry->counters;
 	add_tally(entry->poll_tally, with_hists, info);
 	add_tally(entry->bridge_tally, with_hists, info);

@@ -27,7 +27,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <bsd/string.h>
 
@@ -120,8 +119,6 @@ entry_free(struct entry *entry)
 	struct vsw_control *control = entry->control;
 
 	hosts_shut_out(entry);
-	if (entry->is_listening && !entry->conf.is_client)
-		unlink(entry->conf.socket); /* vswd ends in a hurry: nobody has unlistened */
 	rte_timer_stop_sync(&entry->drain_timer);
 	routes_leave(entry);
 	control->entry[entry->conf.id] = NULL;

@@ -21,8 +21,6 @@
 
 #include <linux/vm_sockets.h>
 
-#include <bsd/string.h>
-
 #include <rte_cycles.h>
 #include <rte_lcore.h>
 #include <rte_timer.h>
@@ -59,7 +57,7 @@ struct listener {
 	uint32_t port;          /* VSW_PORT_FROM_LINE: hosts say it */
 	struct rte_timer pause; /* not watched meanwhile */
 	LIST_ENTRY(listener) entry;
-	char path[VSW_SOCKET_PATH_SIZE]; /* "": of AF_VSOCK */
+	struct vsw_listening socket; /* its path "": of AF_VSOCK */
 };
 
 struct vsw_handshakes {
@@ -375,10 +373,9 @@ on_listener(struct vsw_watch *watch, uint32_t events)
  * The sockets.
  */
 
-/* @return a socket that listens at AF_VSOCK port @p port of whatever CID the host has, or -errno.
- */
+/* Listen at AF_VSOCK port @p port of whatever CID the host has. @return 0 or -errno. */
 static int
-open_vsock(uint32_t port)
+open_vsock(struct vsw_listening *listening, uint32_t port)
 {
 	const struct sockaddr_vm addr = {
 		.svm_family = AF_VSOCK,
@@ -390,20 +387,13 @@ open_vsock(uint32_t port)
 	if (fd < 0)
 		return -errno;
 	if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) == 0 &&
-	    listen(fd, SOMAXCONN) == 0)
-		return fd;
+	    listen(fd, SOMAXCONN) == 0) {
+		*listening = (struct vsw_listening){.fd = fd};
+		return 0;
+	}
 	rc = -errno;
 	close(fd);
 	return rc;
-}
-
-/* Unlinked first: nobody finds a socket that nobody serves. */
-static void
-close_socket(const char *path, int fd)
-{
-	if (path[0] != '\0')
-		unlink(path);
-	close(fd);
 }
 
 /* Descriptors for each guest's first socket were set aside; plain ones it has of its share. */
@@ -425,7 +415,7 @@ listener_destroy(struct listener *listener)
 {
 	rte_timer_stop_sync(&listener->pause);
 	vsw_loop_unwatch(listener->hs->loop, &listener->watch);
-	close_socket(listener->path, listener->watch.fd);
+	vsw_socket_path_unlisten(&listener->socket);
 	give_descriptor(listener->hs, listener->port);
 	LIST_REMOVE(listener, entry);
 	free(listener);
@@ -434,19 +424,18 @@ listener_destroy(struct listener *listener)
 static int
 watch(struct vsw_handshakes *hs, struct listener *listener, const char *path, uint32_t port)
 {
-	int rc, fd = path != NULL ? vsw_socket_path_listen(path, &hs->guest->access)
-				  : open_vsock(port);
+	int rc = path != NULL ? vsw_socket_path_listen(&listener->socket, path, &hs->guest->access)
+			      : open_vsock(&listener->socket, port);
 
-	if (fd < 0)
-		return fd;
-	listener->watch = (struct vsw_watch){.fn = on_listener, .fd = fd};
+	if (rc != 0)
+		return rc;
+	listener->watch = (struct vsw_watch){.fn = on_listener, .fd = listener->socket.fd};
 	listener->hs = hs;
 	listener->port = port;
-	strlcpy(listener->path, path != NULL ? path : "", sizeof(listener->path));
 	rte_timer_init(&listener->pause);
 	rc = vsw_loop_watch(hs->loop, &listener->watch, EPOLLIN);
 	if (rc != 0)
-		close_socket(listener->path, fd);
+		vsw_socket_path_unlisten(&listener->socket);
 	return rc;
 }
 
@@ -474,7 +463,7 @@ find(const struct vsw_handshakes *hs, const char *path)
 {
 	struct listener *listener = LIST_FIRST(&hs->listeners);
 
-	while (listener != NULL && strcmp(listener->path, path) != 0)
+	while (listener != NULL && strcmp(listener->socket.path, path) != 0)
 		listener = LIST_NEXT(listener, entry);
 	return listener;
 }
@@ -492,6 +481,12 @@ vsw_handshakes_unlisten(struct vsw_handshakes *hs, const char *path)
 
 	if (listener != NULL)
 		listener_destroy(listener);
+}
+
+unsigned int
+vsw_handshakes_n_hosts(const struct vsw_handshakes *hs)
+{
+	return hs->n_hosts;
 }
 
 struct vsw_handshakes *

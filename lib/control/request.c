@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <bsd/string.h>
@@ -219,11 +220,27 @@ apply(struct vsw_control *control, const struct vsw_conf *conf, char error[VSW_E
 	return end(req, call(control, req, error));
 }
 
+/* At the start it may be a pipe. Later nobody may write into that, or it has become another thing
+ * (/dev/fd/63): who reads it would wait for ever, and vswd for him at its end. */
+static int
+expect_file(const char *path, char error[VSW_ERROR_SIZE])
+{
+	struct stat st;
+
+	if (stat(path, &st) != 0 || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode))
+		return 0; /* to be told by who reads it */
+	snprintf(error, VSW_ERROR_SIZE,
+		 "%.1024s: it cannot be read again: it is a pipe or a device and no file", path);
+	return -EINVAL;
+}
+
 int
 vsw_control_read_config(struct vsw_conf *conf, const char *file, char error[VSW_ERROR_SIZE])
 {
-	int rc = vsw_conf_read_file(conf, file, error);
+	int rc = expect_file(file, error);
 
+	if (rc == 0)
+		rc = vsw_conf_read_file(conf, file, error);
 	if (rc == 0)
 		rc = vsw_conf_check(conf, error);
 	if (rc != 0)

@@ -80,6 +80,7 @@ static bool
 publish(struct vsw_control *control, struct vsw_msg **msgs)
 {
 	const struct vsw_guest_conf *guest[VSW_GUESTS_MAX];
+	struct vsw_routes *routes;
 	unsigned int n = 0;
 
 	for (unsigned int i = 0; i < control->n_poll; i++) {
@@ -91,13 +92,13 @@ publish(struct vsw_control *control, struct vsw_msg **msgs)
 		if (control->entry[i] != NULL && !control->entry[i]->is_leaving)
 			guest[n++] = &control->entry[i]->conf;
 	}
-	control->old_routes = control->routes;
-	control->routes = vsw_routes_create(guest, n);
-	if (control->routes == NULL) {
-		control->routes = control->old_routes;
+	routes = vsw_routes_create(guest, n);
+	if (routes == NULL) {
 		control_retry(control);
 		return false;
 	}
+	control->old_routes = control->routes;
+	control->routes = routes;
 	return true;
 }
 

@@ -84,7 +84,10 @@ struct vsw_guest_info {
 	uint32_t poll_lcore;          /**< where it is polled */
 	uint32_t bridge_lcore;        /**< where its host connections are bridged */
 	uint32_t n_conns;             /**< connections now */
+	uint32_t n_handshakes;        /**< hosts that are not done with their line */
 	uint32_t n_loans;             /**< messages with its payload that have not come back */
+	uint64_t n_waiting;           /**< bytes of its that hosts and siblings have not taken, lent
+				       * or spilled */
 	struct vsw_counters counters; /**< all owners' counters summed, since it was added */
 	struct vsw_hists hists;       /**< the same of its histograms, if with_hists was asked */
 };

@@ -49,6 +49,9 @@ bool vsw_handshakes_is_listening(const struct vsw_handshakes *hs, const char *pa
 /** Close and unlink the socket at @p path; hosts that it has let in stay. */
 void vsw_handshakes_unlisten(struct vsw_handshakes *hs, const char *path);
 
+/** How many hosts have not been passed on yet, because of their line. */
+unsigned int vsw_handshakes_n_hosts(const struct vsw_handshakes *hs);
+
 /** Close and unlink all sockets and drop every host that was not passed on. NULL is allowed. */
 void vsw_handshakes_destroy(struct vsw_handshakes *hs);
 

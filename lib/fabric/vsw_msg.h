@@ -48,7 +48,8 @@ enum vsw_role {
 	/* A guest asks for host port `port`: connect to <uds_path>_<port>, or AF_VSOCK. conn,     \
 	 * guest, port. Reply OPENED. */                                                           \
 	X(CONNECT, BRIDGE, "connect")                                                              \
-	/* result 0: `stream` is open; or -errno and there is no stream. */                        \
+	/* result 0: `stream` is open; or -errno and there is no stream; -EMFILE, -ENFILE: for     \
+	 * want of a descriptor. */                                                                \
 	X(OPENED, POLL, "opened")                                                                  \
 	/* A host has sent its CONNECT line: `fd` is its socket, positioned behind the line, now   \
 	 * the bridge's; `port` the guest port it wants. With VSW_MSG_F_PLAIN there was no line    \
@@ -216,6 +217,9 @@ struct vsw_tally {
 	const struct vsw_hists *hists;
 	const unsigned int *n_conns; /**< of the poll role: connections now; else NULL */
 	const uint16_t *n_loans;     /**< of the poll role: WRITE and PEER_DATA out; else NULL */
+	const uint64_t *n_waiting;   /**< bytes of the guest's that hosts and siblings have not
+				      * taken: of the bridge those of datagrams, else of the
+				      * poll role */
 };
 
 /** A chain of a loan: which head; of a READ also how many of segs[0..n_segs) are its. */

@@ -11,6 +11,8 @@
  * each say PEER_CLOSE and each confirm the other's by PEER_CLOSED, in whatever order: a flow that
  * has heard both will not be named any more, and one that has said both names nobody.
  */
+#include <errno.h>
+
 #include "poll_guest.h"
 
 #define TELL_SHUTDOWN (VSW_CONN_ACT_SHUT_SEND | VSW_CONN_ACT_SHUT_RECV)
@@ -175,6 +177,7 @@ far_on_opened(void *ctx, struct vsw_msg *msg)
 
 	flow->far = msg->stream;
 	flow->link = is_open ? LINK_OPEN : LINK_NONE;
+	flow->no_descriptor = msg->result == -EMFILE || msg->result == -ENFILE;
 	guest_free(flow->guest, msg);
 	if (!is_open) {
 		flow->untold = 0;

@@ -289,8 +289,9 @@ count_end(struct flow *flow)
 
 	if (flow->conn.reason == VSW_CONN_REASON_REFUSED_BY_FAR)
 		vsw_count(&flow->guest->counters,
-			  flow->sibling != NULL ? VSW_CTR_REFUSED_BY_SIBLING
-						: VSW_CTR_REFUSED_BY_HOST,
+			  flow->no_descriptor     ? VSW_CTR_REFUSED_DESCRIPTORS
+			  : flow->sibling != NULL ? VSW_CTR_REFUSED_BY_SIBLING
+						  : VSW_CTR_REFUSED_BY_HOST,
 			  1);
 	/* 0 is a counter of traffic, so it can stand for "none" here. */
 	if (counter[flow->conn.reason] != 0)

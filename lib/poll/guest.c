@@ -46,6 +46,7 @@ guest_create(struct vsw_poll *poll, const struct vsw_guest_conf *conf)
 		.hists = &guest->hists,
 		.n_conns = &guest->n_flows,
 		.n_loans = &guest->n_loans_out,
+		.n_waiting = &guest->far_waiting,
 	};
 	TAILQ_INIT(&guest->flows);
 	TAILQ_INIT(&guest->ready);

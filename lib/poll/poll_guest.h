@@ -87,6 +87,7 @@ struct flow {
 	bool gone_after_read;   /* the host receives no more; told after the next READ */
 	bool far_is_done;       /* the sibling's flow makes no request of this one (any more) */
 	bool far_is_told;       /* ... and PEER_CLOSED was said to it */
+	bool no_descriptor;     /* was free to reach the host */
 	bool far_eof;           /* the sibling's end of stream lies behind the backlog */
 	bool is_recalled;       /* PEER_RECALL is out */
 	uint16_t n_read_chains; /* how many buffers the next READ takes */
@@ -162,7 +163,8 @@ struct guest {
 	uint32_t n_untimed;   /* packets with payload until one is timed again */
 	uint32_t recv_room;   /* payload that its last receive buffer had room for */
 
-	uint64_t promised; /* see window.c; bounded by the spill budget */
+	uint64_t promised;    /* see window.c; bounded by the spill budget */
+	uint64_t far_waiting; /* sum of its flows' far_bytes */
 
 	bool starved;    /* something waits for a free message: the loop must not sleep */
 	bool is_blocked; /* nothing can be taken from it until a loan or a buffer comes back */

@@ -120,6 +120,8 @@ window_forget(struct flow *flow)
 {
 	flow->guest->promised -= flow->promised;
 	flow->promised = 0;
+	flow->guest->far_waiting -= flow->far_bytes;
+	flow->far_bytes = 0;
 }
 
 void
@@ -135,6 +137,7 @@ void
 window_given(struct flow *flow, uint32_t len)
 {
 	flow->far_bytes += len;
+	flow->guest->far_waiting += len;
 	if (unsent(&flow->conn) < VSW_WINDOW_MIN / 2)
 		flow->uses_window = true;
 }
@@ -145,6 +148,7 @@ window_taken(struct flow *flow, uint32_t len)
 	struct vsw_conn *conn = &flow->conn;
 
 	flow->far_bytes -= len;
+	flow->guest->far_waiting -= len;
 	if (flow->sibling != NULL || conn->state == VSW_CONN_CLOSED)
 		return;
 	/* No more is granted by the move than the share allows. */

@@ -33,7 +33,7 @@
 	X(REFUSED_TIMEOUT, "refused_timeout", "requests without an answer in time")                \
 	X(REFUSED_LIMIT, "refused_limit", "requests above the connection limit of the guest")      \
 	X(REFUSED_DESCRIPTORS, "refused_descriptors",                                              \
-	  "host connections refused to leave descriptors to other guests")                         \
+	  "host connections refused: no descriptor is free, or others shall have them")            \
 	X(REFUSED_NOT_READY, "refused_not_ready", "requests while the guest was not running")      \
 	/* resets */                                                                               \
 	X(RESET_BY_GUEST, "reset_by_guest", "connections that the guest has reset")                \
@@ -69,7 +69,7 @@
 	X(HANDSHAKE_BAD_LINE, "handshake_bad_line", "host lines that are not CONNECT <port>")      \
 	X(HANDSHAKE_TIMEOUT, "handshake_timeout", "host connections that never sent a line")       \
 	X(HANDSHAKE_FULL, "handshake_full", "host connections above the cap of unfinished ones")   \
-	X(ACCEPT_ERRORS, "accept_errors", "host connections lost to a lack of descriptors")        \
+	X(ACCEPT_ERRORS, "accept_errors", "times that hosts had to wait for a free descriptor")    \
 	/* malformed: headers (vsw_packet.h) */                                                    \
 	X(PKT_SHORT, "pkt_short", "chains shorter than a header")                                  \
 	X(PKT_BAD_CID, "pkt_bad_cid", "headers with a CID above 32 bits")                          \

@@ -88,6 +88,7 @@ struct gate {
 	struct sockaddr_un inner;
 	gate_is_free_fn is_free;
 	void *ctx;
+	struct vsw_listening socket;
 	struct vsw_watch listener;
 	TAILQ_HEAD(, caller) callers;
 	unsigned int n_callers;
@@ -179,10 +180,11 @@ enum got {
 	GOT_ALL,  /* a whole message */
 	GOT_PART, /* no more for now */
 	GOT_END,  /* no more for ever */
-	GOT_WRONG,
+	GOT_TOO_LONG,
+	GOT_TOO_MANY, /* descriptors */
 };
 
-/* Keep what belongs to a message; close what is beyond, which is then too many all the same. */
+/* Keep what belongs to a message; close what is beyond. @return false: there was more. */
 static bool
 take_fds(struct caller *caller, struct msghdr *hdr)
 {
@@ -211,8 +213,8 @@ take_fds(struct caller *caller, struct msghdr *hdr)
 static enum got
 read_part(struct caller *caller, size_t wanted)
 {
-	/* SCM_MAX_FD of the kernel is 253: nothing is ever cut off but for want of numbers. */
-	_Alignas(struct cmsghdr) char control[CMSG_SPACE(256 * sizeof(int))];
+	/* What is beyond the kernel does not take in: it would be others' for that moment. */
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(VSW_VHOST_FDS_MAX * sizeof(int))];
 	struct iovec iov = {
 		.iov_base = (uint8_t *)&caller->msg + caller->len,
 		.iov_len = wanted - caller->len,
@@ -231,7 +233,7 @@ read_part(struct caller *caller, size_t wanted)
 		return GOT_END;
 	caller->len += (size_t)n;
 	if (!take_fds(caller, &hdr))
-		return GOT_WRONG;
+		return GOT_TOO_MANY;
 	return caller->len == wanted ? GOT_ALL : GOT_PART;
 }
 
@@ -245,7 +247,7 @@ read_message(struct caller *caller)
 	if (got != GOT_ALL)
 		return got;
 	if (caller->msg.size > VSW_VHOST_PAYLOAD_MAX)
-		return GOT_WRONG;
+		return GOT_TOO_LONG;
 	if (caller->len < VSW_VHOST_HDR_LEN + caller->msg.size)
 		got = read_part(caller, VSW_VHOST_HDR_LEN + caller->msg.size);
 	return got;
@@ -353,7 +355,11 @@ serve(struct caller *caller)
 		if (got == GOT_PART)
 			break;
 		if (got != GOT_ALL) {
-			end(caller, got == GOT_WRONG ? "a message that is too long" : NULL);
+			end(caller,
+			    got == GOT_TOO_LONG ? "a message that is too long"
+			    : got == GOT_TOO_MANY
+				    ? "more descriptors than a message has, or than are free"
+				    : NULL);
 			return;
 		}
 		wrong = vsw_vhost_check(&caller->msg, caller->fds, caller->n_fds,
@@ -553,17 +559,14 @@ on_listener(struct vsw_watch *watch, uint32_t events)
 static int
 listen_for_vmms(struct gate *gate)
 {
-	int fd = vsw_socket_path_listen(gate->guest->socket, &gate->guest->access);
-	int rc;
+	int rc = vsw_socket_path_listen(&gate->socket, gate->guest->socket, &gate->guest->access);
 
-	if (fd < 0)
-		return fd;
-	gate->listener = (struct vsw_watch){.fn = on_listener, .fd = fd};
+	if (rc != 0)
+		return rc;
+	gate->listener = (struct vsw_watch){.fn = on_listener, .fd = gate->socket.fd};
 	rc = vsw_loop_watch(gate->loop, &gate->listener, EPOLLIN);
-	if (rc != 0) {
-		unlink(gate->guest->socket);
-		close(fd);
-	}
+	if (rc != 0)
+		vsw_socket_path_unlisten(&gate->socket);
 	return rc;
 }
 
@@ -586,7 +589,7 @@ gate_create(struct vsw_loop *loop, const struct vsw_guest_conf *guest, const cha
 	rte_timer_init(&gate->retry);
 	rte_timer_init(&gate->pause);
 	rte_timer_init(&gate->call);
-	gate->listener.fd = -1;
+	gate->socket.fd = -1;
 	gate->leaving = -1;
 	*error = 0;
 	if (guest->is_client)
@@ -610,6 +613,15 @@ gate_hang_up(struct gate *gate, const char *why, unsigned int ban_s)
 }
 
 void
+gate_unlisten(struct gate *gate)
+{
+	if (gate->socket.fd < 0)
+		return;
+	vsw_loop_unwatch(gate->loop, &gate->listener);
+	vsw_socket_path_unlisten(&gate->socket);
+}
+
+void
 gate_destroy(struct gate *gate)
 {
 	if (gate == NULL)
@@ -618,11 +630,7 @@ gate_destroy(struct gate *gate)
 		end(TAILQ_FIRST(&gate->callers), NULL);
 	if (gate->leaving >= 0)
 		close(gate->leaving);
-	if (!gate->guest->is_client) {
-		vsw_loop_unwatch(gate->loop, &gate->listener);
-		close(gate->listener.fd);
-		unlink(gate->guest->socket);
-	}
+	gate_unlisten(gate);
 	rte_timer_stop_sync(&gate->call);
 	rte_timer_stop_sync(&gate->retry);
 	rte_timer_stop_sync(&gate->pause);

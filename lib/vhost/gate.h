@@ -26,7 +26,10 @@ typedef bool (*gate_is_free_fn)(void *ctx);
 struct gate *gate_create(struct vsw_loop *loop, const struct vsw_guest_conf *guest,
 			 const char *inner, gate_is_free_fn is_free, void *ctx, int *error);
 
-/** Hang up on everybody and remove the socket. NULL is allowed. */
+/** Remove the socket. */
+void gate_unlisten(struct gate *gate);
+
+/** The same, and hang up on everybody. NULL is allowed. */
 void gate_destroy(struct gate *gate);
 
 /**

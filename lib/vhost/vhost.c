@@ -275,6 +275,11 @@ vsw_vhost_stop(struct vsw_loop *own)
 void
 vsw_vhost_destroy(void)
 {
+	struct device *dev;
+
+	/* vswd ends in a hurry: nobody has unlistened. */
+	TAILQ_FOREACH (dev, &devices, entry)
+		gate_unlisten(dev->gate);
 	vsw_loop_destroy(vhost_loop);
 	vhost_loop = NULL;
 }

@@ -4,6 +4,7 @@
 import http.client
 import json
 import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -53,11 +54,12 @@ class Answer:
 
 
 class Daemon:
-    def __init__(self, *args, config=None, eal=()):
+    def __init__(self, *args, config=None, eal=(), env=(), n_files=None):
         self.folder = tempfile.mkdtemp(prefix="vsw-test-")
         self.api = f"{self.folder}/vsw.api"
         self.env = dict(os.environ, RUNTIME_DIRECTORY=self.folder, VSW_API=self.api,
                         VSW_RUN_DIR=self.folder)
+        self.env.update(env)
         self.config = f"{self.folder}/vsw.yaml"
         if config is not None:
             self.write_config(config)
@@ -66,7 +68,9 @@ class Daemon:
         with open(self.log, "w", encoding="utf-8") as log:
             self.process = subprocess.Popen(
                 [VSWD, *eal, *(("--",) if eal else ()), "--api", self.api, *args],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env,
+                preexec_fn=n_files and (lambda: resource.setrlimit(
+                    resource.RLIMIT_NOFILE, (n_files, n_files))))
         try:
             wait_for(self.is_ready, "vswd to be ready")
         except Exception:

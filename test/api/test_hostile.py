@@ -7,11 +7,12 @@ import os
 import random
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 import unittest
 
-from daemon import Daemon, VSW_GUEST, WAIT, wait_for
+from daemon import Daemon, VSW_GUEST, WAIT, end, wait_for
 
 
 class Hostile(unittest.TestCase):
@@ -194,6 +195,67 @@ class Hostile(unittest.TestCase):
         except TimeoutError:
             pass
         self.assertEqual(200, self.d.ask("GET", "/healthz").status)
+
+    def test_no_file_is_free(self):
+        """Who comes then waits, without cost, and is served afterwards, whoever else stays."""
+        flag = tempfile.mkdtemp(prefix="vsw-test-") + "/none"
+        d = Daemon(env={"LD_PRELOAD": os.environ["NO_FILES_SHIM"], "VSW_TEST_NO_FILES": flag,
+                        "ASAN_OPTIONS": "verify_asan_link_order=0"})
+
+        def connect(request):
+            sock = socket.socket(socket.AF_UNIX)
+            sock.settimeout(WAIT)
+            sock.connect(d.api)
+            sock.sendall(request + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+            return sock
+
+        def cpu():
+            with open(f"/proc/{d.process.pid}/stat", encoding="ascii") as f:
+                user, system = f.read().rsplit(")", 1)[1].split()[11:13]
+            return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+        said = "api: no client can connect: Too many open files in system"
+        for stays in (None, connect(b"GET /capture")):
+            if stays is not None:
+                self.assertIn(b"200 OK", stays.recv(65536))
+            with open(flag, "w", encoding="ascii"):
+                pass
+            waits = connect(b"GET /healthz")
+            n_told = d.read_log().count(said)
+            wait_for(lambda: d.read_log().count(said) > n_told, "the log to say so again")
+            since, before = time.monotonic(), cpu()
+            time.sleep(0.5)
+            self.assertLess(cpu() - before, (time.monotonic() - since) / 4)
+            os.remove(flag)
+            self.assertIn(b"200 OK", waits.recv(65536))
+            waits.close()
+        stays.close()
+        os.rmdir(os.path.dirname(flag))
+        d.close()
+
+    def test_clients_take_no_descriptors_of_guests(self):
+        """All places are taken, and still the share of a guest is what it was promised."""
+        d = Daemon(eal=("--lcores=(0-7)@0",), n_files=210, config="vms: [{guest_cid: 3, "
+                   "socket: $/vm3.vhost, uds_path: $/vm3.vsock}]\n")
+        guest = d.serve(3)
+        clients = [d.join(d.api) for _ in range(64)]
+        wait_for(lambda: len(os.listdir(f"/proc/{d.process.pid}/fd")) > 110, "them to be let in")
+        hosts = []
+        while True:
+            hosts.append(d.join(f"{d.folder}/vm3.vsock"))
+            hosts[-1].sendall(b"CONNECT 1000\n")
+            if not hosts[-1].recv(16):
+                break
+        for client in clients:
+            client.close()
+        counters = d.ask("GET", "/guests/3").json["counters"]
+        # Beside those of 8 lcores, of the API and of one guest.
+        self.assertEqual(210 - 52 - 8 * 6 - 64 - 24, len(hosts) - 1)
+        self.assertEqual((1, 0), (counters["refused_descriptors"], counters["accept_errors"]))
+        for host in hosts:
+            host.close()
+        end(guest)
+        d.close()
 
     def test_noise(self):
         rng = random.Random(6)

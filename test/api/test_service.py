@@ -110,7 +110,12 @@ class Telemetry(DaemonCase):
         self.serve(3)
         self.assertEqual([3], self.ask("/vsock/guest/list"))
         for who in ("3", "web"):
-            self.assertEqual("running", self.ask(f"/vsock/guest/info,{who}")["state"])
+            info = self.ask(f"/vsock/guest/info,{who}")
+            self.assertEqual("running", info["state"])
+            self.assertEqual([0, 4096, 0, 64, 0, 64, 0, 16 << 20],
+                             [info[k] for k in ("connections", "connections_max", "handshakes",
+                                                "handshakes_max", "loans_out", "loans_out_max",
+                                                "far_waiting_bytes", "spill_bytes_max")])
         self.assertEqual([], self.ask("/vsock/conn/list"))
         socks = [self.d.dial(3) for _ in range(3)]
         ids = self.ask("/vsock/conn/list")

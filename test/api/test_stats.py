@@ -158,7 +158,54 @@ class Stats(DaemonCase):
         counters = self.show(3)["counters"]
         self.assertEqual(conn["from_guest_stalls"], counters["credit_stalls_from_guest"])
         self.assertEqual(0, counters["credit_stalls"])
+        waiting = conn["far_waiting_bytes"]
+        self.assertEqual(waiting, self.limits_of(3)["spill"][0])
+        received = 0
+        while received < conn["from_guest_bytes"]:
+            received += len(host.recv(65536))
+        wait_for(lambda: self.used_of(3)[2:] == [0, 0], "the spilled bytes to leave")
         host.close()
+
+    def used_of(self, cid):
+        status = self.show(cid)["status"]
+        return [status[k] for k in ("connections", "handshakes", "loans_out",
+                                    "far_waiting_bytes")]
+
+    def limits_of(self, cid):
+        """Use and limit of each, as all who tell it agree; while nothing changes."""
+        shown = self.show(cid)
+        families = {f.name: f for f in text_string_to_metric_families(
+            self.d.ask("GET", "/metrics").text)}
+        printed = dict(line.split(maxsplit=1) for line in
+                       self.d.vsw("guest", "show", str(cid)).stdout.splitlines())
+        limits = {}
+        for name, now, most in (("connections", "connections", "connections_max"),
+                                ("handshakes", "handshakes", "handshakes_max"),
+                                ("loans", "loans_out", "loans_out_max"),
+                                ("spill", "far_waiting_bytes", "spill_max_bytes")):
+            key = "spill_bytes" if name == "spill" else name
+            told = [s.value for f in (now, most) for s in families[f"vsw_guest_{f}"].samples
+                    if s.labels["cid"] == str(cid)]
+            limits[name] = (shown["status"][now], shown["limits"][key])
+            self.assertEqual(limits[name], tuple(told))
+            self.assertEqual(limits[name], (int(printed[now]), int(printed[f"limit_{key}"])))
+        return limits
+
+    def test_limits_and_what_is_used_of_them(self):
+        self.serve(4)
+        self.assertEqual({"connections": (0, 4096), "handshakes": (0, 64), "loans": (0, 64),
+                          "spill": (0, 16 << 20)}, self.limits_of(4))
+        sock = self.host_talks_to(4)
+        silent = [socket.socket(socket.AF_UNIX) for _ in range(65)]
+        for host in silent:
+            host.connect(f"{self.d.folder}/vm4.vsock")
+        wait_for(lambda: self.show(4)["counters"]["handshake_full"] == 1, "one to be too many")
+        limits = self.limits_of(4)
+        self.assertEqual(((1, 4096), (64, 64)), (limits["connections"], limits["handshakes"]))
+        for host in [*silent, sock]:
+            host.close()
+        wait_for(lambda: self.used_of(4) == [0, 0, 0, 0], "the hosts to be forgotten")
+        self.assertEqual((0, 64), self.limits_of(4)["handshakes"])
 
     def test_a_guest_that_does_not_read(self):
         self.guest("listen", f"--guest={self.d.folder}/vm4.vhost", "--serve=stdio", "1000")

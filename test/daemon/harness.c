@@ -227,6 +227,12 @@ env_pid(const struct env *e)
 }
 
 const char *
+env_dir(const struct env *e)
+{
+	return e->d.dir;
+}
+
+const char *
 env_vhost_path(const struct env *e, unsigned int vm)
 {
 	return e->vms[vm].socket;

@@ -112,6 +112,8 @@ bool env_reload(struct env *e, void (*step)(struct env *e, void *arg), void *arg
 void env_log(const struct env *e, char *buf, size_t size);
 /** How often it says @p text. */
 unsigned int env_count_in_log(struct env *e, const char *text);
+/** The folder in which all of it is. */
+const char *env_dir(const struct env *e);
 const char *env_vhost_path(const struct env *e, unsigned int vm);
 const char *env_uds_path(const struct env *e, unsigned int vm);
 unsigned int env_n_fds(const struct env *e);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -165,6 +166,86 @@ neighbours_check(struct env *e, struct neighbours *nb)
 	p = pair_from_host(e, 2, 57);
 	pair_check(e, &p);
 	pair_close(e, &p);
+}
+
+/*
+ * Time.
+ */
+
+/* Milliseconds of cpu that vswd has used. */
+static uint64_t
+cpu_ms(const struct env *e)
+{
+	unsigned long user = 0, system = 0;
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", env_pid(e));
+	f = fopen(path, "r");
+	if (f == NULL ||
+	    fscanf(f, "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
+		   &system) != 2)
+		fail_msg("%s makes no sense", path);
+	fclose(f);
+	return (user + system) * 1000 / (unsigned long)sysconf(_SC_CLK_TCK);
+}
+
+void
+expect_sleep(struct env *e, const char *what)
+{
+	uint64_t since, before, used;
+
+	pump_fd(e, -1, 0, 50);
+	since = vsw_guest_now_ms();
+	before = cpu_ms(e);
+	pump_fd(e, -1, 0, 600);
+	used = cpu_ms(e) - before;
+	if (used > (vsw_guest_now_ms() - since) / 10)
+		fail_env(e, "%s: vswd used %lu ms of %lu", what, (unsigned long)used,
+			 (unsigned long)(vsw_guest_now_ms() - since));
+}
+
+/*
+ * Counters, as DPDK's telemetry tells them.
+ */
+
+static int
+telemetry_connect(struct env *e)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	char greeting[4096];
+	glob_t found;
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	snprintf(greeting, sizeof(greeting), "%s/dpdk/vswd*/dpdk_telemetry.v2*", env_dir(e));
+	check(e, glob(greeting, 0, NULL, &found) == 0 && found.gl_pathc == 1);
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", found.gl_pathv[0]);
+	globfree(&found);
+	check(e, fd >= 0 && connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) == 0);
+	check(e, recv(fd, greeting, sizeof(greeting), 0) > 0);
+	return fd;
+}
+
+uint64_t
+counter_of(struct env *e, unsigned int vm, const char *name)
+{
+	static char text[16384];
+	int fd = telemetry_connect(e);
+	char key[64];
+	const char *at;
+	ssize_t n;
+
+	snprintf(text, sizeof(text), "/vsock/guest/stats,%u", vm + 3);
+	check(e, send(fd, text, strlen(text), 0) > 0);
+	n = recv(fd, text, sizeof(text) - 1, 0);
+	close(fd);
+	check(e, n > 0);
+	text[n] = '\0';
+	snprintf(key, sizeof(key), "\"%s\":", name);
+	at = strstr(text, key);
+	if (at == NULL)
+		fail_env(e, "no counter %s in %s", name, text);
+	return strtoull(at + strlen(key), NULL, 10);
 }
 
 /*

@@ -35,6 +35,19 @@ void neighbours_move(struct env *e, struct neighbours *nb, uint64_t n);
 /** Both can also be reached anew, and vswd still handles their VMMs' messages. */
 void neighbours_check(struct env *e, struct neighbours *nb);
 
+/* ---- time ---- */
+
+/**
+ * Nobody can go on, and vswd (which polls adaptively) sleeps. Others spin where somebody waits: a
+ * tenth of the time is far more than nothing takes, and far less than all.
+ */
+void expect_sleep(struct env *e, const char *what);
+
+/* ---- counters ---- */
+
+/** What guest @p vm, whose CID is vm + 3, has counted as @p name (counters.md) so far. */
+uint64_t counter_of(struct env *e, unsigned int vm, const char *name);
+
 /* ---- randomness ---- */
 
 /** Seed from VSW_TEST_SEED, or of the moment; it is printed. */

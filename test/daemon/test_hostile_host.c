@@ -256,41 +256,6 @@ test_a_guest_that_goes_while_nobody_reads(struct env *e)
 	neighbours_check(e, &nb);
 }
 
-/* Milliseconds of cpu that vswd has used. */
-static uint64_t
-cpu_ms(const struct env *e)
-{
-	unsigned long user = 0, system = 0;
-	char path[64];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", env_pid(e));
-	f = fopen(path, "r");
-	if (f == NULL ||
-	    fscanf(f, "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
-		   &system) != 2)
-		fail_msg("%s makes no sense", path);
-	fclose(f);
-	return (user + system) * 1000 / (unsigned long)sysconf(_SC_CLK_TCK);
-}
-
-/* Others spin where somebody waits: a tenth of the time is far more than nothing takes, and far
- * less than all. */
-static void
-expect_sleep(struct env *e, const char *what)
-{
-	uint64_t since, before, used;
-
-	pump_fd(e, -1, 0, 50);
-	since = vsw_guest_now_ms();
-	before = cpu_ms(e);
-	pump_fd(e, -1, 0, 600);
-	used = cpu_ms(e) - before;
-	if (used > (vsw_guest_now_ms() - since) / 10)
-		fail_env(e, "%s: vswd used %lu ms of %lu", what, (unsigned long)used,
-			 (unsigned long)(vsw_guest_now_ms() - since));
-}
-
 /* Nobody can go on, and vswd sleeps (it polls adaptively here). */
 static void
 test_who_waits_costs_no_time(struct env *e)
@@ -384,6 +349,7 @@ test_a_guest_cannot_use_up_the_descriptors(struct env *e)
 	struct neighbours nb = neighbours_up(e);
 	struct vsw_guest *g = guest_up(e, 0, NULL);
 	int listener = host_listen(e, 0, 65, 256);
+	uint64_t n_refused = counter_of(e, 0, "refused_descriptors");
 	unsigned int n = 0;
 
 	while (n < 300) {
@@ -395,6 +361,8 @@ test_a_guest_cannot_use_up_the_descriptors(struct env *e)
 		n++;
 	}
 	check(e, n > 10 && n < 300);
+	check(e, counter_of(e, 0, "refused_descriptors") == n_refused + 1);
+	check(e, counter_of(e, 0, "refused_by_host") == 0);
 	/* the others find room for theirs; and for a VMM that comes now */
 	for (int i = 0; i < 5; i++) {
 		struct pair p = pair_from_guest(e, 1, 66);
@@ -408,6 +376,32 @@ test_a_guest_cannot_use_up_the_descriptors(struct env *e)
 	guest_up(e, 2, NULL);
 	guest_down(e, 0);
 	guest_up(e, 0, NULL);
+}
+
+/* Not even for a moment: a message has 8 at most, the kernel would take in 253. */
+static void
+test_vmms_cannot_use_up_the_descriptors(struct env *e)
+{
+	struct neighbours nb = neighbours_up(e);
+	uint64_t n_refused = counter_of(e, 1, "refused_descriptors");
+	const uint8_t header[12] = {1, 0, 0, 0, 1};
+	int fds[200];
+
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(fds); i++)
+		fds[i] = nb.host.fd;
+	for (int i = 0; i < 20; i++) {
+		struct vmm v = vmm_connect(e, 0);
+		struct pair p;
+
+		vmm_send_raw(&v, header, sizeof(header), fds, VSW_ARRAY_SIZE(fds));
+		p = pair_from_guest(e, 1, 66);
+		pair_check(e, &p);
+		pair_close(e, &p);
+		vmm_expect_hangup(e, &v, "200 descriptors");
+	}
+	check(e, env_count_in_log(e, "more descriptors than a message has") > 0);
+	check(e, counter_of(e, 1, "refused_descriptors") == n_refused);
+	neighbours_check(e, &nb);
 }
 
 static void
@@ -454,10 +448,11 @@ main(void)
 	static const struct test_case few[] = {
 		CASE(test_a_guest_cannot_use_up_the_descriptors),
 		CASE(test_hosts_cannot_use_up_the_descriptors),
+		CASE(test_vmms_cannot_use_up_the_descriptors),
 		CASE(test_hosts_that_say_nothing),
 	};
 	static const char *const args[] = {"--lcores", "0@0,1@1", NULL};
-	/* 64 + 3 * 24 are set aside */
+	/* 52 + 2 * 6 + 3 * 24 are set aside */
 	static const struct variant tight[] = {
 		{"uml, 2 lcores, 220 descriptors", VSW_GUEST_UML, args, .n_vms = N_HOSTILE_VMS,
 		 .max_fds = 220},

@@ -874,6 +874,43 @@ test_term_and_int_remove_the_sockets_and_exit_0(void **state)
 	}
 }
 
+/* Somebody has removed its sockets and put others there: a vswd, or a file. */
+static void
+test_what_has_taken_the_place_of_sockets_stays(void **state)
+{
+	SPAWN(&daemons[0], "--vm", "guest-cid=3,socket=$/a,uds-path=$/b", "--vm",
+	      "guest-cid=4,socket=$/c,uds-path=$/d");
+	expect_ready(&daemons[0]);
+	assert_int_equal(unlink(expand("$/a")) + unlink(expand("$/b")) + unlink(expand("$/d")), 0);
+	close(open(expand("$/d"), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	SPAWN(&daemons[1], "--vm", "guest-cid=3,socket=$/a,uds-path=$/b");
+	expect_ready(&daemons[1]);
+	end(&daemons[0]);
+	assert_int_equal(access(expand("$/c"), F_OK), -1);
+	assert_int_equal(access(expand("$/d"), F_OK), 0);
+	boot("$/a", 128);
+	check_alive("$/b");
+	end(&daemons[1]);
+	assert_int_equal(count_sockets(), 0);
+	assert_int_equal(unlink(expand("$/d")), 0);
+}
+
+static void
+test_signals_that_mean_nothing(void **state)
+{
+	SPAWN(&daemons[0], "--vm", "guest-cid=3,socket=$/a,uds-path=$/b");
+	expect_ready(&daemons[0]);
+	boot("$/a", 128);
+	for (unsigned int i = 0; i < 100; i++) {
+		kill(daemons[0].pid, SIGUSR1);
+		kill(daemons[0].pid, SIGUSR2);
+		kill(daemons[0].pid, SIGPIPE);
+		kill(daemons[0].pid, SIGHUP);
+	}
+	check_alive("$/b");
+	end(&daemons[0]);
+}
+
 /* Whenever it comes: the process ends, and what it made is gone. */
 static void
 test_a_signal_while_it_comes_up(void **state)
@@ -1068,6 +1105,8 @@ main(void)
 		TEST(test_folders_that_take_no_socket),
 		TEST(test_an_ordinary_user),
 		TEST(test_term_and_int_remove_the_sockets_and_exit_0),
+		TEST(test_what_has_taken_the_place_of_sockets_stays),
+		TEST(test_signals_that_mean_nothing),
 		TEST(test_a_signal_while_it_comes_up),
 		TEST(test_a_guest_is_told_before_vswd_goes),
 		TEST(test_a_slow_host_gets_everything_while_vswd_goes),

@@ -554,6 +554,12 @@ test_a_bad_file_changes_nothing(struct env *e)
 	check(e, !apply(e, &b));
 	check(e, env_count_in_log(e, "it cannot be read") > 0);
 	pair_check(e, &p);
+	/* a pipe that nobody writes into must keep neither this reload nor the end of vswd */
+	check(e, mkfifo(env_config_path(e), 0600) == 0);
+	check(e, !apply(e, &b));
+	check(e, env_count_in_log(e, "it cannot be read again: it is a pipe") > 0);
+	unlink(env_config_path(e));
+	pair_check(e, &p);
 	reload(e, &b, base);
 	pair_check(e, &p);
 	pair_close(e, &p);

@@ -535,6 +535,8 @@ test_file_tells_each_mistake_and_its_place(void **state)
 		{G "  forward: /x:4294967295\n", "4:12: forward: /x:4294967295 is wrong, it is"},
 		{G "  forward: /x:1+\n", "4:12: forward: /x:1+ is wrong, it is PATH:PORT"},
 		{G "  forward: /" A90 A90 ":1\n", "4:12: forward: /aaaa"},
+		{G "  forward: \"/x\\ny:1\"\n", "4:12: forward: a path has no control characters"},
+		{"vms:\n- socket: \"/\\e[2J\"\n", "2:11: socket: a path has no control characters"},
 		{G "  forward: /x:1+/x:2\n", "4:12: forward: /x:1+/x:2 is wrong, this path is"},
 		{G "  forward: [/x:1, {listen: /x, port: 2}]\n",
 		 "4:19: forward: /x:2 is wrong, this path is there twice"},
@@ -605,6 +607,20 @@ test_file_that_cannot_be_read(void **state)
 			    "/nowhere/vsw.yaml: it cannot be read: No such file or directory");
 	memset(&conf, 0, sizeof(conf));
 	assert_int_equal(vsw_conf_read_file(&conf, dir, error), -EISDIR);
+}
+
+/* A log, or an image of a disk: its tree would take all memory. */
+static void
+test_file_that_is_too_long(void **state)
+{
+	FILE *file = fopen(file_path, "w");
+
+	assert_non_null(file);
+	assert_int_equal(ftruncate(fileno(file), 5 * 1024 * 1024), 0);
+	fclose(file);
+	memset(&conf, 0, sizeof(conf));
+	assert_int_equal(vsw_conf_read_file(&conf, file_path, error), -EINVAL);
+	assert_non_null(strstr(error, ": it has 5242880 bytes; a configuration has at most "));
 }
 
 static void
@@ -806,6 +822,7 @@ main(void)
 		cmocka_unit_test_setup(test_file_may_have_no_guest, setup),
 		cmocka_unit_test_setup(test_file_tells_each_mistake_and_its_place, setup),
 		cmocka_unit_test_setup(test_file_that_cannot_be_read, setup),
+		cmocka_unit_test_setup(test_file_that_is_too_long, setup),
 		cmocka_unit_test_setup(test_file_of_two_guests_that_collide, setup),
 		cmocka_unit_test_setup(test_a_path_may_be_spelled_in_many_ways, setup),
 		cmocka_unit_test_setup(test_af_vsock_in_place_of_a_path, setup),

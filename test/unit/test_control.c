@@ -47,6 +47,17 @@ rte_zmalloc(const char *type, size_t size, unsigned int align)
 	return rte_zmalloc_socket(type, size, align, SOCKET_ID_ANY);
 }
 
+struct vsw_routes *__real_vsw_routes_create(const struct vsw_guest_conf *const *guests,
+					    unsigned int n);
+struct vsw_routes *__wrap_vsw_routes_create(const struct vsw_guest_conf *const *guests,
+					    unsigned int n);
+
+struct vsw_routes *
+__wrap_vsw_routes_create(const struct vsw_guest_conf *const *guests, unsigned int n)
+{
+	return no_memory ? NULL : __real_vsw_routes_create(guests, n);
+}
+
 /*
  * The switch.
  */
@@ -736,6 +747,23 @@ test_who_asks_while_vswd_goes_is_told(void **state)
 	expect(-ESHUTDOWN, "vswd is closing down");
 }
 
+/* Guests cannot leave without new routes, and the second signal ends it all the same: what is
+ * there is freed once, by the teardown. */
+static void
+test_the_end_without_memory(void **state)
+{
+	add_cid(7);
+	no_memory = true;
+	kill(getpid(), SIGTERM);
+	for (int i = 0; i < 2000; i++)
+		turn();
+	assert_true(exists(spec_of(7).socket));
+	kill(getpid(), SIGTERM);
+	vsw_loop_run(t.loop);
+	vsw_control_close(t.control);
+	assert_int_equal(vsw_control_exit_status(t.control), 0);
+}
+
 int
 main(void)
 {
@@ -750,6 +778,9 @@ main(void)
 		cmocka_unit_test(test_many_threads_ask_at_once),
 		cmocka_unit_test(test_who_asks_while_vswd_goes_is_told), /* the last one */
 	};
+	const struct CMUnitTest hurried[] = {
+		cmocka_unit_test(test_the_end_without_memory),
+	};
 	sigset_t set;
 	int rc;
 
@@ -763,6 +794,7 @@ main(void)
 	/* librte_vhost tells of every message at INFO. */
 	rte_log_set_level_pattern("lib.vhost.*", RTE_LOG_WARNING);
 	rc = cmocka_run_group_tests(tests, group_setup, group_teardown);
+	rc += cmocka_run_group_tests(hurried, group_setup, group_teardown);
 	eal_down();
 	return rc;
 }

@@ -151,6 +151,50 @@ test_what_is_no_socket_stays(void **state)
 	assert_true(exists());
 }
 
+/* @return a listening socket at path. */
+static struct vsw_listening
+listen_there(void)
+{
+	const struct vsw_socket_access access = {0700, (uid_t)-1, (gid_t)-1};
+	struct vsw_listening listening;
+
+	assert_int_equal(vsw_socket_path_listen(&listening, path, &access), 0);
+	return listening;
+}
+
+static void
+test_the_end_leaves_nothing(void **state)
+{
+	struct vsw_listening listening = listen_there();
+
+	assert_int_equal(vsw_socket_path_state(path), -EADDRINUSE);
+	chmod(path, 0755);
+	vsw_socket_path_unlisten(&listening);
+	assert_false(exists());
+
+	listening = listen_there();
+	assert_int_equal(unlink(path), 0);
+	vsw_socket_path_unlisten(&listening);
+	assert_false(exists());
+}
+
+/* A second process may serve there by now, or somebody may have put something else there. */
+static void
+test_what_has_taken_its_place_stays(void **state)
+{
+	struct vsw_listening listening = listen_there(), other;
+
+	assert_int_equal(unlink(path), 0);
+	other = listen_there();
+	vsw_socket_path_unlisten(&listening);
+	assert_int_equal(vsw_socket_path_state(path), -EADDRINUSE);
+
+	assert_int_equal(unlink(path), 0);
+	close(open(path, O_CREAT | O_WRONLY, 0600));
+	vsw_socket_path_unlisten(&other);
+	assert_true(exists());
+}
+
 static void
 test_paths_that_cannot_be(void **state)
 {
@@ -212,6 +256,8 @@ main(void)
 		cmocka_unit_test_teardown(test_a_bound_socket_is_in_use_whatever_it_does, teardown),
 		cmocka_unit_test_teardown(test_a_listener_with_a_full_backlog_is_in_use, teardown),
 		cmocka_unit_test_teardown(test_what_is_no_socket_stays, teardown),
+		cmocka_unit_test_teardown(test_the_end_leaves_nothing, teardown),
+		cmocka_unit_test_teardown(test_what_has_taken_its_place_stays, teardown),
 		cmocka_unit_test_teardown(test_paths_that_cannot_be, teardown),
 		cmocka_unit_test(test_a_silent_close_is_an_end_of_file),
 		cmocka_unit_test(test_a_plain_close_would_be_a_reset),
