@@ -57,7 +57,8 @@ class Host:
             wrapper = programs / program
             wrapper.write_text(f'#!/bin/sh\nexec /usr/bin/{program} -F {self._ssh.config} "$@"\n')
             wrapper.chmod(0o755)
-        (programs / "vsw").symlink_to(VSW)
+        for program in VSW, VSW_STATIC:
+            (programs / program.name).symlink_to(program)
         self._options = {"cwd": home, "env": {
             **os.environ, "HOME": str(home), "VSW_RUN_DIR": str(lab.folder),
             "PATH": f"{programs}:{os.environ['PATH']}", "PYTHONUNBUFFERED": "1"}}
