@@ -297,18 +297,19 @@ locate_guest(const struct endpoint *e, struct address *address, bool *is_hybrid,
 {
 	char path[UNIX_PATH_SIZE];
 	uint32_t cid = 0;
-	bool has_cid = vsw_number_read_u32(e->guest, 0, UINT32_MAX - 1, &cid);
 
 	*is_hybrid = true;
-	if (has_cid)
-		snprintf(path, sizeof(path), "%s/vm%u.vsock", run_dir(), cid);
-	else
-		strlcpy(path, e->guest, sizeof(path));
+	/* A name without a / is no path, whatever files there are. */
+	if (strchr(e->guest, '/') != NULL)
+		return set_unix(address, e->guest);
+	if (!vsw_number_read_u32(e->guest, 0, UINT32_MAX - 1, &cid))
+		return ask_for_path(e, address, NULL, why);
+	snprintf(path, sizeof(path), "%s/vm%u.vsock", run_dir(), cid);
 	set_unix(address, path);
-	if (strchr(e->guest, '/') != NULL || access(path, F_OK) == 0 || errno != ENOENT)
+	if (access(path, F_OK) == 0 || errno != ENOENT)
 		return true;
-	if (!has_cid || !is_sibling(cid))
-		return ask_for_path(e, address, has_cid ? path : NULL, why);
+	if (!is_sibling(cid))
+		return ask_for_path(e, address, path, why);
 	set_vsock(address, cid, e->port);
 	*is_hybrid = false;
 	return true;

@@ -121,17 +121,18 @@ path_for(const char *uds, uint32_t cid)
 	return uds[0] != '\0' && uds[strspn(uds, "0123456789")] == '=' ? NULL : uds;
 }
 
-/* With the CID for the first %. */
+/* With the CID for the first %; and a / at least, that it is no name. */
 static void
 expand(char path[UNIX_PATH_SIZE], const char *pattern, uint32_t cid)
 {
 	const char *percent = strchr(pattern, '%');
+	const char *here = strchr(pattern, '/') == NULL ? "./" : "";
 
 	if (percent == NULL)
-		strlcpy(path, pattern, UNIX_PATH_SIZE);
+		snprintf(path, UNIX_PATH_SIZE, "%s%s", here, pattern);
 	else
-		snprintf(path, UNIX_PATH_SIZE, "%.*s%u%s", (int)(percent - pattern), pattern, cid,
-			 percent + 1);
+		snprintf(path, UNIX_PATH_SIZE, "%s%.*s%u%s", here, (int)(percent - pattern),
+			 pattern, cid, percent + 1);
 }
 
 /*

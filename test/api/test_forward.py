@@ -330,6 +330,13 @@ class WithGuest(unittest.TestCase):
         self.fails(2, f"{path}:2: cannot listen at unix:/nowhere/x: No such file", "forward",
                    "--file", path)
 
+    def test_a_file_of_that_name_is_no_guest(self):
+        os.mkdir(f"{self.d.folder}/web")
+        done = subprocess.run([VSW, "connect", "web", "1000"], input=b"hello", env=self.d.env,
+                              stdout=subprocess.PIPE, cwd=self.d.folder, timeout=WAIT, check=False)
+        os.rmdir(f"{self.d.folder}/web")
+        self.assertEqual((0, b"hello"), (done.returncode, done.stdout))
+
     def test_names_take_the_api(self):
         env = dict(self.d.env, VSW_API="/nowhere")
         for args, says in (

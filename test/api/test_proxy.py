@@ -53,9 +53,9 @@ class Proxy(unittest.TestCase):
     def serve(self, cid, port=1000):
         self.guests.append(self.d.serve(cid, port))
 
-    def proxy(self, *args, ports="1000", env=None):
+    def proxy(self, *args, ports="1000", env=None, cwd=None):
         return Relay("proxy", f"--prefix={PREFIX}/64", f"--ports={ports}", *args,
-                     ready="ready: ", env=env or self.d.env)
+                     ready="ready: ", env=env or self.d.env, cwd=cwd)
 
     def fails(self, status, says, *args):
         done = self.d.vsw("proxy", *args, status=status)
@@ -108,6 +108,8 @@ class Proxy(unittest.TestCase):
             self.verify_echo(3)
             self.verify_reset(PREFIX + "4")
             proxy.wait_to_say("cannot reach 4:1000: there is no /tmp/vm4.vsock")
+        with self.proxy("--uds=vm%.vsock", env=env, cwd=self.d.folder):
+            self.verify_echo(3)
 
     def test_the_route_goes_with_it(self):
         for number in signal.SIGTERM, signal.SIGINT, signal.SIGHUP:
