@@ -204,7 +204,9 @@ guest_uds_path(const char *who, char *path, size_t size, char *why, size_t why_s
 	if (path[0] != '\0')
 		return true;
 	if (status == EXIT_UNREACHABLE)
-		snprintf(why, why_size, "no vswd answers at %s, which would know where guest %s is",
+		snprintf(why, why_size,
+			 "no vswd answers at %s, which would know where guest %s is: has it --api, "
+			 "and may you use it?",
 			 args.api, who);
 	else
 		snprintf(why, why_size, "vswd has no guest %s", who);
