@@ -57,7 +57,7 @@ pin(int cpu)
 static double
 spin_ms(void)
 {
-	uint64_t x = 88172645463325252ull, begin = now_ns();
+	uint64_t x = 88172645463325252ull, begin = vsw_now_ns();
 
 	for (unsigned int i = 0; i < N_SPINS; i++) {
 		x ^= x << 13;
@@ -65,7 +65,7 @@ spin_ms(void)
 		x ^= x << 17;
 		__asm__ __volatile__("" : "+r"(x));
 	}
-	return (double)(now_ns() - begin) * 1e-6;
+	return (double)(vsw_now_ns() - begin) * 1e-6;
 }
 
 static double
@@ -74,13 +74,13 @@ local_copy_gbs(struct pair *p)
 	static uint64_t ns[N_COPIES];
 
 	for (unsigned int i = 0; i < N_COPIES; i++) {
-		uint64_t begin = now_ns();
+		uint64_t begin = vsw_now_ns();
 
 		for (unsigned int k = 0; k < 8; k++) {
 			memcpy(p->copy, p->source, COPY_LEN);
 			__asm__ __volatile__("" ::: "memory");
 		}
-		ns[i] = (now_ns() - begin) / 8;
+		ns[i] = (vsw_now_ns() - begin) / 8;
 	}
 	return (double)COPY_LEN / (double)median(ns, N_COPIES);
 }
@@ -126,11 +126,11 @@ across(struct pair *p, double *line_ns, double *copy_gbs)
 	if (pthread_create(&thread, NULL, answer, p) != 0)
 		abort();
 	for (unsigned int i = 0; i < N_TURNS; i++) {
-		uint64_t begin = now_ns();
+		uint64_t begin = vsw_now_ns();
 
 		pass(p, 2 * i + 1);
 		await(p, 2 * i + 2);
-		ns[i] = now_ns() - begin;
+		ns[i] = vsw_now_ns() - begin;
 	}
 	*line_ns = (double)median(ns, N_TURNS);
 	for (unsigned int i = 0; i < N_COPIES; i++) {
@@ -138,10 +138,10 @@ across(struct pair *p, double *line_ns, double *copy_gbs)
 
 		pass(p, 2 * (N_TURNS + i) + 1);
 		await(p, 2 * (N_TURNS + i) + 2);
-		begin = now_ns();
+		begin = vsw_now_ns();
 		memcpy(p->copy, p->source, COPY_LEN);
 		__asm__ __volatile__("" ::: "memory");
-		ns[i] = now_ns() - begin;
+		ns[i] = vsw_now_ns() - begin;
 	}
 	*copy_gbs = (double)COPY_LEN / (double)median(ns, N_COPIES);
 	pthread_join(thread, NULL);

@@ -136,7 +136,7 @@ ping_answered(struct conn *c)
 {
 	struct load *load = c->load;
 
-	hist_add(&load->hist, now_ns() - c->due_ns);
+	hist_add(&load->hist, vsw_now_ns() - c->due_ns);
 	load->n_done++;
 	if (is_finished(c))
 		load->n_unfinished--;
@@ -147,7 +147,7 @@ static bool
 ping_is_due(struct conn *c)
 {
 	struct load *load = c->load;
-	uint64_t now = now_ns(), due;
+	uint64_t now = vsw_now_ns(), due;
 
 	if (load->opt->rate <= 0) {
 		c->due_ns = now;
@@ -291,7 +291,7 @@ churn(struct conn *c)
 		load->n_done++;
 	else
 		load->n_refused++;
-	hist_add(&load->hist, now_ns() - e->dialled_ns);
+	hist_add(&load->hist, vsw_now_ns() - e->dialled_ns);
 	end_close(e);
 	if (load->is_running)
 		dial(load, vm, is_guest, cid, e->port, c->roles);
@@ -423,9 +423,9 @@ await_open(struct load *load)
 static void
 settle(struct load *load)
 {
-	uint64_t until = now_ns() + (uint64_t)(load->opt->settle * 1e9);
+	uint64_t until = vsw_now_ns() + (uint64_t)(load->opt->settle * 1e9);
 
-	while (now_ns() < until)
+	while (vsw_now_ns() < until)
 		rig_turn(&load->rig, until);
 }
 
@@ -498,6 +498,6 @@ load_close(struct load *load)
 		end_close(&c->end);
 	end_free_closed(&load->rig);
 	/* What the closes have to say, as far as it can be said now. */
-	rig_turn(&load->rig, now_ns());
+	rig_turn(&load->rig, vsw_now_ns());
 	rig_close(&load->rig);
 }

@@ -96,13 +96,13 @@ end_window(struct load *load, struct result *r)
 static void
 drain(struct load *load)
 {
-	uint64_t deadline = now_ns() + DRAIN_NS;
+	uint64_t deadline = vsw_now_ns() + DRAIN_NS;
 
 	load->is_running = false;
 	if (load->opt->has_target || !load->opt->is_verified)
 		return;
 	while (goes_on(load) && load->all_received != load->all_sent) {
-		if (now_ns() > deadline) {
+		if (vsw_now_ns() > deadline) {
 			fprintf(stderr,
 				"vsw-guest: of %llu bytes sent, %llu have not arrived in %u s.\n",
 				(unsigned long long)load->all_sent,
@@ -117,7 +117,7 @@ drain(struct load *load)
 static uint64_t
 in_seconds(double seconds)
 {
-	return now_ns() + (uint64_t)(seconds * 1e9);
+	return vsw_now_ns() + (uint64_t)(seconds * 1e9);
 }
 
 static int
@@ -140,9 +140,9 @@ run_load(const struct options *opt, unsigned int dialler_roles, unsigned int lis
 		if (opt->count == 0)
 			turn_until(&load, in_seconds(opt->warmup));
 		begin_window(&load, &r);
-		begin = now_ns();
+		begin = vsw_now_ns();
 		turn_until(&load, opt->count != 0 ? UINT64_MAX : in_seconds(opt->seconds));
-		r.seconds = (double)(now_ns() - begin) * 1e-9;
+		r.seconds = (double)(vsw_now_ns() - begin) * 1e-9;
 		end_window(&load, &r);
 		drain(&load);
 		rc = rig_verdict(&load.rig);

@@ -26,15 +26,6 @@
 #define BACKLOG 4096
 #define SLEEP_MAX_NS 500000000ull
 
-uint64_t
-now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
-}
-
 bool
 vm_host_path(const struct vm *vm, bool has_port, uint32_t port, char *path, size_t size)
 {
@@ -134,7 +125,7 @@ rig_open(struct rig *rig, const struct options *opt)
 			return rc;
 		}
 	}
-	rig->now_ns = now_ns();
+	rig->now_ns = vsw_now_ns();
 	rig->turn_tsc = __builtin_ia32_rdtsc();
 	return 0;
 }
@@ -357,7 +348,7 @@ rig_turn(struct rig *rig, uint64_t until_ns)
 	bool did = false;
 	uint64_t tsc;
 
-	rig->now_ns = now_ns();
+	rig->now_ns = vsw_now_ns();
 	rig->n_turns++;
 	for (unsigned int i = 0; i < rig->n_vms; i++)
 		did |= vm_turn(rig, &rig->vms[i]);

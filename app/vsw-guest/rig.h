@@ -18,6 +18,7 @@
 #include "options.h"
 #include "vsw_guest.h"
 #include "vsw_guest_sock.h"
+#include "vsw_now.h"
 
 struct end;
 TAILQ_HEAD(end_list, end);
@@ -69,8 +70,6 @@ struct rig {
 };
 
 #define RIG_BUF_LEN (256u << 10)
-
-uint64_t now_ns(void);
 
 /*
  * Where a host application connects to, or with @p has_port where it listens.

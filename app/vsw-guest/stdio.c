@@ -177,12 +177,12 @@ watch_input(struct join *j)
 static void
 linger(struct join *j)
 {
-	uint64_t deadline = now_ns() + (uint64_t)j->rig.opt->timeout_ms * 1000000;
+	uint64_t deadline = vsw_now_ns() + (uint64_t)j->rig.opt->timeout_ms * 1000000;
 	struct vsw_guest *g = j->rig.vms[0].g;
 
 	if (j->is_there)
 		end_close(&j->end);
-	while (g != NULL && vsw_guest_n_socks(g) > 0 && now_ns() < deadline &&
+	while (g != NULL && vsw_guest_n_socks(g) > 0 && vsw_now_ns() < deadline &&
 	       !j->rig.vms[0].is_gone)
 		rig_turn(&j->rig, deadline);
 }

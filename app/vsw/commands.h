@@ -64,6 +64,8 @@ struct command {
 extern const struct command api_commands[];
 extern const size_t n_api_commands;
 
+/* $VSW_RUN_DIR, or RUN_DIR. */
+const char *run_dir(void);
 /* $VSW_API, or vsw.api in $VSW_RUN_DIR. */
 const char *default_api(void);
 

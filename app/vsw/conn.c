@@ -107,14 +107,5 @@ cmd_conn_list(struct args *args)
 int
 cmd_conn_close(struct args *args)
 {
-	int worst = EXIT_SUCCESS;
-
-	for (int i = 0; i < args->argc; i++) {
-		char *id = http_escape(args->argv[i]);
-		int status = http_call(args, "DELETE", NULL, NULL, "/connections/%s", id);
-
-		free(id);
-		worst = status != EXIT_SUCCESS ? status : worst;
-	}
-	return worst;
+	return http_delete_all(args, "/connections");
 }

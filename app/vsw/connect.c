@@ -4,17 +4,17 @@
  * who called us.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "commands.h"
 #include "dial.h"
+#include "fd.h"
 #include "relay.h"
+#include "vsw_now.h"
 
 #define RETRY_MS 50
 
@@ -33,15 +33,6 @@ const char connect_more[] =
 	"  vsw connect web 1234\n"
 	"  vsw connect /run/vsw/vm3.vsock 1234\n"
 	"  ssh -o ProxyCommand='vsw connect --wait=30 3 22' root@vm3\n";
-
-static int64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 /* GUEST PORT is GUEST:PORT. ssh hands us its host as it was written: vsw/web, or vsw%web, which
  * scp does not take for a path. */
@@ -71,7 +62,7 @@ dial_until(struct dial *dial, const struct endpoint *to, int64_t deadline)
 	for (;;) {
 		int fd = dial_wait(dial, to);
 
-		if (fd >= 0 || now_ms() >= deadline)
+		if (fd >= 0 || vsw_now_ms() >= deadline)
 			return fd;
 		poll(NULL, 0, RETRY_MS);
 	}
@@ -99,7 +90,7 @@ pass(const struct args *args, int fd)
 	cmsg->cmsg_type = SCM_RIGHTS;
 	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+	fd_make_blocking(fd);
 	if (sendmsg(STDOUT_FILENO, &hdr, MSG_NOSIGNAL) == 1)
 		return EXIT_SUCCESS;
 	if (errno == ENOTSOCK)
@@ -139,7 +130,8 @@ cmd_connect(struct args *args)
 	if (!parse_target(&to, args, why) || !endpoint_can_connect(&to, why))
 		return complain(args, EXIT_USAGE, "%s", why);
 	if (args->is_waiting)
-		deadline = args->seconds > 0 ? now_ms() + 1000 * (int64_t)args->seconds : INT64_MAX;
+		deadline = args->seconds > 0 ? vsw_now_ms() + 1000 * (int64_t)args->seconds
+					     : INT64_MAX;
 	fd = dial_until(&dial, &to, deadline);
 	if (fd < 0)
 		return complain(args, dial.status, "%s", dial.why);

@@ -239,14 +239,6 @@ endpoint_parse(struct endpoint *e, const char *text, char why[WHY_SIZE])
  * Where guests are.
  */
 
-static const char *
-run_dir(void)
-{
-	const char *set = getenv("VSW_RUN_DIR");
-
-	return set != NULL ? set : RUN_DIR;
-}
-
 bool
 endpoint_is_host(void)
 {

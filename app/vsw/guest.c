@@ -182,11 +182,9 @@ show(const struct args *args, int status, json_t *guest)
 int
 cmd_guest_show(struct args *args)
 {
-	char *who = http_escape(args->argv[0]);
 	json_t *guest;
-	int status = http_call(args, "GET", NULL, &guest, "/guests/%s", who);
+	int status = http_call_named(args, "GET", NULL, &guest, "/guests", args->argv[0]);
 
-	free(who);
 	return show(args, status, guest);
 }
 
@@ -194,11 +192,9 @@ bool
 guest_uds_path(const char *who, char *path, size_t size, char *why, size_t why_size)
 {
 	struct args args = {.api = default_api(), .is_quiet = true};
-	char *escaped = http_escape(who);
 	json_t *guest;
-	int status = http_call(&args, "GET", NULL, &guest, "/guests/%s", escaped);
+	int status = http_call_named(&args, "GET", NULL, &guest, "/guests", who);
 
-	free(escaped);
 	strlcpy(path, text_at(guest, "uds_path"), size);
 	json_decref(guest);
 	if (path[0] != '\0')
@@ -355,15 +351,12 @@ int
 cmd_guest_change(struct args *args)
 {
 	json_t *body = body_of(args, 1);
-	char *who;
 	json_t *guest;
 	int status;
 
 	if (body == NULL)
 		return EXIT_USAGE;
-	who = http_escape(args->argv[0]);
-	status = http_call(args, "PATCH", body, &guest, "/guests/%s", who);
-	free(who);
+	status = http_call_named(args, "PATCH", body, &guest, "/guests", args->argv[0]);
 	if (args->is_json)
 		return show(args, status, guest);
 	json_decref(guest);
@@ -373,16 +366,7 @@ cmd_guest_change(struct args *args)
 int
 cmd_guest_del(struct args *args)
 {
-	int worst = EXIT_SUCCESS;
-
-	for (int i = 0; i < args->argc; i++) {
-		char *who = http_escape(args->argv[i]);
-		int status = http_call(args, "DELETE", NULL, NULL, "/guests/%s", who);
-
-		free(who);
-		worst = status != EXIT_SUCCESS ? status : worst;
-	}
-	return worst;
+	return http_delete_all(args, "/guests");
 }
 
 /*

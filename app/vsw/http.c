@@ -167,6 +167,30 @@ http_call(const struct args *args, const char *method, json_t *body, json_t **re
 }
 
 int
+http_call_named(const struct args *args, const char *method, json_t *body, json_t **reply,
+		const char *folder, const char *name)
+{
+	char *escaped = http_escape(name);
+	int status = http_call(args, method, body, reply, "%s/%s", folder, escaped);
+
+	free(escaped);
+	return status;
+}
+
+int
+http_delete_all(const struct args *args, const char *folder)
+{
+	int worst = EXIT_SUCCESS;
+
+	for (int i = 0; i < args->argc; i++) {
+		int status = http_call_named(args, "DELETE", NULL, NULL, folder, args->argv[i]);
+
+		worst = status != EXIT_SUCCESS ? status : worst;
+	}
+	return worst;
+}
+
+int
 http_stream(const struct args *args, const char *path,
 	    bool (*take)(void *ctx, const char *data, size_t len), void *ctx,
 	    const int *interrupted)

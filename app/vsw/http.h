@@ -18,6 +18,13 @@
 int http_call(const struct args *args, const char *method, json_t *body, json_t **reply,
 	      const char *path_fmt, ...) __attribute__((format(printf, 5, 6)));
 
+/* The same for @p name, as a user wrote it, in @p folder. */
+int http_call_named(const struct args *args, const char *method, json_t *body, json_t **reply,
+		    const char *folder, const char *name);
+
+/* DELETE all that the command line names in @p folder. @return the last failure's status. */
+int http_delete_all(const struct args *args, const char *folder);
+
 /* GET @p path and hand all that comes to @p take as it comes, until it returns false or
  * @p interrupted is set. */
 int http_stream(const struct args *args, const char *path,

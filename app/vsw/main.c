@@ -245,15 +245,22 @@ make_getopt(const struct command *command, char *letters, struct option *longs)
 }
 
 const char *
+run_dir(void)
+{
+	const char *set = getenv("VSW_RUN_DIR");
+
+	return set != NULL ? set : RUN_DIR;
+}
+
+const char *
 default_api(void)
 {
 	static char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	const char *api = getenv("VSW_API");
-	const char *run_dir = getenv("VSW_RUN_DIR");
 
 	if (api != NULL && api[0] != '\0')
 		return api;
-	snprintf(path, sizeof(path), "%s/vsw.api", run_dir != NULL ? run_dir : RUN_DIR);
+	snprintf(path, sizeof(path), "%s/vsw.api", run_dir());
 	return path;
 }
 

@@ -25,6 +25,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "fd.h"
 #include "relay_priv.h"
 #include "vsw_base.h"
 
@@ -137,15 +138,6 @@ pair_free_all(struct relay *relay)
 			kill_pair(TAILQ_FIRST(lists[i]));
 	}
 	pair_free_dead(relay);
-}
-
-/* TCP can say that a connection failed, and not only that it is over. */
-static void
-reset(int fd)
-{
-	const struct linger linger = {.l_onoff = 1};
-
-	setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
 }
 
 /*
@@ -459,7 +451,7 @@ static void
 fail(struct pair *pair, const char *why)
 {
 	relay_complain(pair->relay, why);
-	reset(pair->ends[0].in.fd);
+	fd_reset_at_close(pair->ends[0].in.fd);
 	kill_pair(pair);
 }
 

@@ -19,6 +19,7 @@
 
 #include "anyip.h"
 #include "commands.h"
+#include "fd.h"
 #include "relay.h"
 #include "vsw_number.h"
 
@@ -156,9 +157,7 @@ find_target(const struct proxy *proxy, uint32_t cid, char who[UNIX_PATH_SIZE])
 static void
 refuse(int fd)
 {
-	const struct linger linger = {.l_onoff = 1};
-
-	setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+	fd_reset_at_close(fd);
 	close(fd);
 }
 

@@ -9,13 +9,13 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <bsd/stdlib.h>
 
 #include "relay_priv.h"
 #include "vsw_base.h"
+#include "vsw_now.h"
 
 #define N_EVENTS 64
 #define N_ACCEPTS 16 /* of one listener in a turn */
@@ -189,11 +189,8 @@ relay_take_signals(struct relay *relay, void (*on_child)(struct relay *relay, vo
 void
 relay_complain(struct relay *relay, const char *why)
 {
-	struct timespec ts;
-	int64_t now;
+	int64_t now = vsw_now_ms();
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	now = (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 	if (now < relay->next_complaint_ms)
 		return;
 	relay->next_complaint_ms = now + 1000;

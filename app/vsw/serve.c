@@ -4,7 +4,6 @@
  * on the host a port of the host as one guest sees it.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/vm_sockets.h>
 #include <signal.h>
 #include <spawn.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "fd.h"
 #include "forward.h"
 #include "relay.h"
 #include "vsw_number.h"
@@ -87,7 +87,7 @@ on_accept(struct relay *relay, void *ctx, int fd)
 	char **argv = service->args->argv + 1;
 	int rc;
 
-	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+	fd_make_blocking(fd);
 	rc = spawn(argv, fd);
 	close(fd);
 	if (rc != 0)

@@ -13,6 +13,7 @@
 #include "guest.h"
 #include "http.h"
 #include "table.h"
+#include "vsw_now.h"
 
 /* Counters whose names begin so, together. */
 static long long
@@ -114,11 +115,9 @@ print_guests(json_t *guests)
 static int
 stats_of_guest(const struct args *args)
 {
-	char *who = http_escape(args->argv[0]);
 	json_t *guest;
-	int status = http_call(args, "GET", NULL, &guest, "/guests/%s", who);
+	int status = http_call_named(args, "GET", NULL, &guest, "/guests", args->argv[0]);
 
-	free(who);
 	if (status != EXIT_SUCCESS)
 		return status;
 	if (args->is_json) {
@@ -169,15 +168,6 @@ struct look {
 	double time;
 };
 
-static double
-now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
 static void
 forget(struct look *look)
 {
@@ -192,7 +182,7 @@ take_look(const struct args *args, struct look *look)
 {
 	int status;
 
-	*look = (struct look){.time = now()};
+	*look = (struct look){.time = (double)vsw_now_ns() / 1e9};
 	status = http_call(args, "GET", NULL, &look->guests, "/guests?counters=1");
 	if (status == EXIT_SUCCESS)
 		status = http_call(args, "GET", NULL, &look->lcores, "/lcores");

@@ -259,6 +259,7 @@ read_file(struct options *opt, const char *path)
 	if (api[0] != '\0') {
 		conf->overrides |= VSW_CONF_API;
 		strlcpy(conf->api, api, sizeof(conf->api));
+		conf->api_at = (struct vsw_conf_pos){0};
 	}
 	if (api_mode != 0) {
 		conf->overrides |= VSW_CONF_API_MODE;

@@ -14,7 +14,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <bsd/string.h>
@@ -24,21 +23,13 @@
 #define VSW_LOGTYPE vsw_log_api
 #include "vsw_base.h"
 #include "vsw_log.h"
+#include "vsw_now.h"
 
 RTE_LOG_REGISTER(vsw_log_api, vsw.api, NOTICE);
 
 /* How late a deadline may be noticed, and captured packets. */
 #define TICK_MS 500
 #define CAPTURE_TICK_MS 10
-
-static int64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 void
 api_wake(struct vsw_api *api)
@@ -57,7 +48,7 @@ api_wake(struct vsw_api *api)
 void
 api_client_expect_request(struct api_client *client)
 {
-	client->deadline_ms = now_ms() + API_REQUEST_TIMEOUT_MS;
+	client->deadline_ms = vsw_now_ms() + API_REQUEST_TIMEOUT_MS;
 }
 
 static void
@@ -89,7 +80,7 @@ static void
 end_late_clients(struct vsw_api *api)
 {
 	struct api_client *client;
-	int64_t now = now_ms();
+	int64_t now = vsw_now_ms();
 
 	TAILQ_FOREACH (client, &api->clients, link) {
 		if (client->deadline_ms == 0 || client->deadline_ms > now)

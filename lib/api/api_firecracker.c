@@ -72,8 +72,9 @@ name_of(const char *id, uint32_t cid, char *name, size_t size)
 }
 
 static int
-read_vsock(const json_t *body, struct vsw_guest_spec *spec, char error[VSW_ERROR_SIZE])
+read_vsock(const json_t *body, struct vsw_request *req, char error[VSW_ERROR_SIZE])
 {
+	struct vsw_guest_spec *spec = &req->spec;
 	static const struct json_field fields[] = {
 		{"vsock_id", false, false},
 		{"guest_cid", true, true},
@@ -85,6 +86,7 @@ read_vsock(const json_t *body, struct vsw_guest_spec *spec, char error[VSW_ERROR
 
 	if (rc != 0)
 		return rc;
+	vsw_guest_spec_init(spec);
 	snprintf(number, sizeof(number), "%u",
 		 (uint32_t)json_integer_value(json_object_get(body, "guest_cid")));
 	rc = set(spec, "guest_cid", "guest-cid", number, error);
@@ -104,17 +106,6 @@ read_vsock(const json_t *body, struct vsw_guest_spec *spec, char error[VSW_ERROR
 void
 api_vsock_put(struct exchange *x)
 {
-	char error[VSW_ERROR_SIZE];
-	json_t *body = exchange_object(x);
-	int rc;
-
-	if (body == NULL)
-		return;
-	vsw_guest_spec_init(&x->req.spec);
-	rc = read_vsock(body, &x->req.spec, error);
-	json_decref(body);
-	if (rc != 0)
-		exchange_fail_rc(x, rc, error);
-	else
+	if (exchange_take(x, read_vsock))
 		api_ask_for_guests(x, "", add_or_change);
 }

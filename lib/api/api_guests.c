@@ -53,26 +53,19 @@ api_guest_show(struct exchange *x)
 	api_ask_for_guests(x, x->who, tell_guest);
 }
 
-/* Set x->req.spec from the body. @return false after an error was answered. */
-static bool
-take_spec(struct exchange *x)
+static int
+read_spec(const json_t *body, struct vsw_request *req, char error[VSW_ERROR_SIZE])
 {
-	char error[VSW_ERROR_SIZE], why[VSW_WHY_SIZE], name[VSW_NAME_SIZE];
-	json_t *body = exchange_object(x);
+	char why[VSW_WHY_SIZE], name[VSW_NAME_SIZE];
 	const char *key;
-	int rc;
+	int rc = json_to_spec(body, &req->spec, error);
 
-	if (body == NULL)
-		return false;
-	rc = json_to_spec(body, &x->req.spec, error);
-	json_decref(body);
-	if (rc == 0 && vsw_guest_spec_check(&x->req.spec, &key, why) != 0) {
-		rc = -EINVAL;
-		snprintf(error, sizeof(error), "%s: %s", vsw_guest_spec_yaml_key(key, name), why);
+	if (rc == 0 && vsw_guest_spec_check(&req->spec, &key, why) != 0) {
+		snprintf(error, VSW_ERROR_SIZE, "%s: %s", vsw_key_in_yaml(key, name, sizeof(name)),
+			 why);
+		return -EINVAL;
 	}
-	if (rc != 0)
-		exchange_fail_rc(x, rc, error);
-	return rc == 0;
+	return rc;
 }
 
 /*
@@ -102,7 +95,7 @@ api_guests_add(struct exchange *x)
 {
 	vsw_guest_spec_init(&x->req.spec);
 	x->req.spec.cid = 0; /* it has to be said here */
-	if (!take_spec(x))
+	if (!exchange_take(x, read_spec))
 		return;
 	if (x->req.spec.cid == 0)
 		exchange_fail(x, MHD_HTTP_BAD_REQUEST,
@@ -131,7 +124,7 @@ change(struct exchange *x)
 {
 	x->req.spec = x->req.guests[0].spec;
 	forget_default_name(&x->req.spec);
-	if (take_spec(x))
+	if (exchange_take(x, read_spec))
 		exchange_change(x, 0, api_guest_change, show);
 }
 

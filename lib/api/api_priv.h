@@ -118,8 +118,11 @@ void exchange_fail(struct exchange *x, unsigned int status, const char *fmt, ...
 /* What the control role and lib/conf make of -errno. */
 void exchange_fail_rc(struct exchange *x, int rc, const char *error);
 
-/* The body, an object; answers with an error and returns NULL when it is not. */
-json_t *exchange_object(struct exchange *x);
+/* Set of @p req what the body says. @return 0, or -errno with a sentence. */
+typedef int (*exchange_read_fn)(const json_t *body, struct vsw_request *req,
+				char error[VSW_ERROR_SIZE]);
+/* Let @p read have the body, which must be an object. @return false after an error was answered. */
+bool exchange_take(struct exchange *x, exchange_read_fn read);
 /* A parameter of the query, or NULL. */
 const char *exchange_param(struct exchange *x, const char *name);
 /* @return false after an error was answered. */

@@ -154,17 +154,7 @@ read_log(const json_t *body, struct vsw_request *req, char error[VSW_ERROR_SIZE]
 void
 api_log_set(struct exchange *x)
 {
-	char error[VSW_ERROR_SIZE];
-	json_t *body = exchange_object(x);
-	int rc;
-
-	if (body == NULL)
-		return;
-	rc = read_log(body, &x->req, error);
-	json_decref(body);
-	if (rc != 0)
-		exchange_fail_rc(x, rc, error);
-	else
+	if (exchange_take(x, read_log))
 		exchange_ask(x, VSW_REQUEST_SET_LOG_LEVEL, exchange_answer_nothing);
 }
 

@@ -236,8 +236,9 @@ exchange_take_answers(struct vsw_api *api)
  * Requests.
  */
 
-json_t *
-exchange_object(struct exchange *x)
+/* @return NULL after an error was answered. */
+static json_t *
+object_of(struct exchange *x)
 {
 	json_error_t error;
 	json_t *json;
@@ -259,6 +260,22 @@ exchange_object(struct exchange *x)
 		return NULL;
 	}
 	return json;
+}
+
+bool
+exchange_take(struct exchange *x, exchange_read_fn read)
+{
+	char error[VSW_ERROR_SIZE];
+	json_t *body = object_of(x);
+	int rc;
+
+	if (body == NULL)
+		return false;
+	rc = read(body, &x->req, error);
+	json_decref(body);
+	if (rc != 0)
+		exchange_fail_rc(x, rc, error);
+	return rc == 0;
 }
 
 const char *

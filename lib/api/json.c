@@ -86,32 +86,14 @@ mode_of(const struct vsw_guest_spec *spec)
 	return json_string(text);
 }
 
-/* What is under "limits". */
-static const struct limit {
-	const char *name, *key;
-	size_t offset;
-} limits[] = {
-	{"connections", "limit-connections", offsetof(struct vsw_guest_spec, max_connections)},
-	{"handshakes", "limit-handshakes", offsetof(struct vsw_guest_spec, max_handshakes)},
-	{"loans", "limit-loans", offsetof(struct vsw_guest_spec, max_loans)},
-	{"spill_bytes", "limit-spill-bytes", offsetof(struct vsw_guest_spec, spill_bytes)},
-};
-
-static uint32_t *
-limit_at(const struct vsw_guest_spec *spec, const struct limit *limit)
-{
-	return (uint32_t *)((uintptr_t)spec + limit->offset);
-}
-
 static json_t *
 limits_of(const struct vsw_guest_spec *spec)
 {
-	json_t *object = json_object();
-
-	for (size_t i = 0; i < VSW_ARRAY_SIZE(limits); i++)
-		json_object_set_new(object, limits[i].name,
-				    json_integer(*limit_at(spec, &limits[i])));
-	return object;
+	return json_pack("{s:I, s:I, s:I, s:I}",                           /**/
+			 "connections", (json_int_t)spec->max_connections, /**/
+			 "handshakes", (json_int_t)spec->max_handshakes,   /**/
+			 "loans", (json_int_t)spec->max_loans,             /**/
+			 "spill_bytes", (json_int_t)spec->spill_bytes);
 }
 
 json_t *
@@ -236,32 +218,22 @@ json_of_groups(const struct vsw_guest_info *guests, unsigned int n)
 #define IS_NUMBER 2u
 #define IS_BOOL 4u
 #define IS_LIST 8u
-#define IS_OBJECT 16u
 
 static const struct {
-	const char *key;
 	unsigned int is;
 	const char *right;
-} spec_keys[] = {
-	{"name", IS_STRING, "a string"},
-	{"guest_cid", IS_NUMBER, "a number from 3 to 4294967294"},
-	{"socket", IS_STRING, "a string"},
-	{"uds_path", IS_STRING, "a string"},
-	{"forward_cid", IS_NUMBER, "a number, or null for none"},
-	{"forward_listen", IS_LIST | IS_STRING | IS_NUMBER, "a list of numbers"},
-	{"forward", IS_LIST | IS_STRING,
-	 "a list, as in [{\"listen\": \"/run/web\", \"port\": 80}]"},
-	{"host_cids", IS_LIST | IS_STRING | IS_NUMBER, "a list of numbers"},
-	{"tx_buffer_size", IS_NUMBER, "a number"},
-	{"queue_size", IS_NUMBER, "a number, or null for any"},
-	{"groups", IS_LIST | IS_STRING, "a list of strings"},
-	{"hairpin", IS_BOOL, "true or false"},
-	{"lcore", IS_NUMBER, "a number, or null for any"},
-	{"client", IS_BOOL, "true or false"},
-	{"socket_mode", IS_STRING, "a string of octal digits as in \"0660\""},
-	{"socket_owner", IS_STRING | IS_NUMBER, "a user's name or number"},
-	{"socket_group", IS_STRING | IS_NUMBER, "a group's name or number"},
-	{"limits", IS_OBJECT, "an object, as in {\"connections\": 1000}"},
+} kinds[] = {
+	[VSW_KEY_TEXT] = {IS_STRING, "a string"},
+	[VSW_KEY_NUMBER] = {IS_NUMBER, "a number, or null for the default"},
+	[VSW_KEY_LIMIT] = {IS_NUMBER, "a number, or null for the default"},
+	[VSW_KEY_CID] = {IS_NUMBER, "a number from 3 to 4294967294"},
+	[VSW_KEY_BOOL] = {IS_BOOL, "true or false"},
+	[VSW_KEY_MODE] = {IS_STRING, "a string of octal digits as in \"0660\""},
+	[VSW_KEY_ID] = {IS_STRING | IS_NUMBER, "a name or a number"},
+	[VSW_KEY_TEXTS] = {IS_LIST | IS_STRING, "a list of strings"},
+	[VSW_KEY_NUMBERS] = {IS_LIST | IS_STRING | IS_NUMBER, "a list of numbers"},
+	[VSW_KEY_FORWARDS] = {IS_LIST | IS_STRING,
+			      "a list, as in [{\"listen\": \"/run/web\", \"port\": 80}]"},
 };
 
 static unsigned int
@@ -271,49 +243,7 @@ kind_of(const json_t *value)
 	       : json_is_integer(value) ? IS_NUMBER
 	       : json_is_boolean(value) ? IS_BOOL
 	       : json_is_array(value)   ? IS_LIST
-	       : json_is_object(value)  ? IS_OBJECT
 					: 0;
-}
-
-/* The default of one key: that of a guest about which nothing was said. */
-static void
-reset_key(struct vsw_guest_spec *spec, const char *key)
-{
-	struct vsw_guest_spec def;
-
-	vsw_guest_spec_init(&def);
-	if (strcmp(key, "name") == 0)
-		memcpy(spec->name, def.name, sizeof(spec->name));
-	else if (strcmp(key, "guest_cid") == 0)
-		spec->cid = def.cid;
-	else if (strcmp(key, "socket") == 0)
-		memcpy(spec->socket, def.socket, sizeof(spec->socket));
-	else if (strcmp(key, "uds_path") == 0)
-		memcpy(spec->uds_path, def.uds_path, sizeof(spec->uds_path));
-	else if (strcmp(key, "forward_cid") == 0)
-		spec->forward_cid = def.forward_cid;
-	else if (strcmp(key, "tx_buffer_size") == 0)
-		spec->window_bytes = def.window_bytes;
-	else if (strcmp(key, "queue_size") == 0)
-		spec->queue_size = def.queue_size;
-	else if (vsw_guest_spec_clear_list(spec, key) == 0)
-		return;
-	else if (strcmp(key, "hairpin") == 0)
-		spec->hairpin = def.hairpin;
-	else if (strcmp(key, "lcore") == 0)
-		spec->lcore = def.lcore;
-	else if (strcmp(key, "client") == 0)
-		spec->client = def.client;
-	else if (strcmp(key, "socket_mode") == 0)
-		spec->socket_mode = def.socket_mode;
-	else if (strcmp(key, "socket_owner") == 0)
-		spec->socket_owner = def.socket_owner;
-	else if (strcmp(key, "socket_group") == 0)
-		spec->socket_group = def.socket_group;
-	else if (strcmp(key, "limits") == 0) {
-		for (size_t i = 0; i < VSW_ARRAY_SIZE(limits); i++)
-			*limit_at(spec, &limits[i]) = *limit_at(&def, &limits[i]);
-	}
 }
 
 /* {"listen": PATH, "port": N} */
@@ -333,111 +263,55 @@ add_forward(struct vsw_guest_spec *spec, const json_t *object, char why[VSW_WHY_
 	return vsw_guest_spec_add_forward(spec, path, number, why);
 }
 
-static bool
-is_of_numbers(const char *key)
-{
-	return strcmp(key, "host_cids") == 0 || strcmp(key, "forward_listen") == 0;
-}
-
 static int
-add_item(struct vsw_guest_spec *spec, const char *key, const json_t *item, char why[VSW_WHY_SIZE])
+add_item(struct vsw_guest_spec *spec, int k, const json_t *item, char why[VSW_WHY_SIZE])
 {
+	const enum vsw_key_kind kind = vsw_guest_spec_kind(k);
 	char number[32];
 
-	if (json_is_object(item) && strcmp(key, "forward") == 0)
+	if (json_is_object(item) && kind == VSW_KEY_FORWARDS)
 		return add_forward(spec, item, why);
-	if (json_is_integer(item) && is_of_numbers(key)) {
+	if (json_is_integer(item) && kind == VSW_KEY_NUMBERS) {
 		snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(item));
-		return vsw_guest_spec_add(spec, key, number, why);
+		return vsw_guest_spec_add(spec, k, number, why);
 	}
 	if (json_is_string(item))
-		return vsw_guest_spec_add(spec, key, json_string_value(item), why);
+		return vsw_guest_spec_add(spec, k, json_string_value(item), why);
 	snprintf(why, VSW_WHY_SIZE, "it is a list of %s",
-		 strcmp(key, "forward") == 0 ? "objects"
-		 : is_of_numbers(key)        ? "numbers"
-					     : "strings");
+		 kind == VSW_KEY_FORWARDS  ? "objects"
+		 : kind == VSW_KEY_NUMBERS ? "numbers"
+					   : "strings");
 	return -EINVAL;
 }
 
 static int
-set_list(struct vsw_guest_spec *spec, const char *key, const json_t *list, char why[VSW_WHY_SIZE])
+set_list(struct vsw_guest_spec *spec, int k, const json_t *list, char why[VSW_WHY_SIZE])
 {
-	int rc = vsw_guest_spec_clear_list(spec, key);
+	int rc = 0;
 
+	vsw_guest_spec_reset(spec, k);
 	for (size_t i = 0; i < json_array_size(list) && rc == 0; i++)
-		rc = add_item(spec, key, json_array_get(list, i), why);
+		rc = add_item(spec, k, json_array_get(list, i), why);
 	return rc;
 }
 
+/* Key number k. */
 static int
-set_limit(struct vsw_guest_spec *spec, const struct limit *limit, const json_t *value,
-	  char why[VSW_WHY_SIZE])
+set_key(struct vsw_guest_spec *spec, int k, const json_t *value, char why[VSW_WHY_SIZE])
 {
-	struct vsw_guest_spec def;
+	const char *key = vsw_guest_spec_key_at((unsigned int)k);
 	char number[32];
 
 	if (json_is_null(value)) {
-		vsw_guest_spec_init(&def);
-		*limit_at(spec, limit) = *limit_at(&def, limit);
+		vsw_guest_spec_reset(spec, k);
 		return 0;
 	}
-	if (!json_is_integer(value)) {
-		snprintf(why, VSW_WHY_SIZE, "it is a number");
+	if (!(kind_of(value) & kinds[vsw_guest_spec_kind(k)].is)) {
+		snprintf(why, VSW_WHY_SIZE, "it is %s", kinds[vsw_guest_spec_kind(k)].right);
 		return -EINVAL;
 	}
-	snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-	return vsw_guest_spec_set(spec, limit->key, number, why);
-}
-
-static const struct limit *
-find_limit(const char *name)
-{
-	for (size_t i = 0; i < VSW_ARRAY_SIZE(limits); i++) {
-		if (strcmp(limits[i].name, name) == 0)
-			return &limits[i];
-	}
-	return NULL;
-}
-
-static int
-set_limits(struct vsw_guest_spec *spec, const json_t *object, char why[VSW_WHY_SIZE])
-{
-	char reason[VSW_WHY_SIZE];
-	const char *name;
-	json_t *value;
-
-	json_object_foreach((json_t *)(uintptr_t)object, name, value)
-	{
-		const struct limit *limit = find_limit(name);
-
-		if (limit == NULL) {
-			snprintf(why, VSW_WHY_SIZE,
-				 "unknown field '%.64s'; known are connections, "
-				 "handshakes, loans and spill_bytes",
-				 name);
-			return -EINVAL;
-		}
-		if (set_limit(spec, limit, value, reason) != 0) {
-			snprintf(why, VSW_WHY_SIZE, "%s: %.256s", name, reason);
-			return -EINVAL;
-		}
-	}
-	return 0;
-}
-
-static int
-set_key(struct vsw_guest_spec *spec, const char *key, const json_t *value, char why[VSW_WHY_SIZE])
-{
-	char number[32];
-
-	if (json_is_null(value)) {
-		reset_key(spec, key);
-		return 0;
-	}
 	if (json_is_array(value))
-		return set_list(spec, key, value, why);
-	if (json_is_object(value))
-		return set_limits(spec, value, why);
+		return set_list(spec, k, value, why);
 	if (json_is_string(value))
 		return vsw_guest_spec_set(spec, key, json_string_value(value), why);
 	if (json_is_boolean(value))
@@ -446,56 +320,77 @@ set_key(struct vsw_guest_spec *spec, const char *key, const json_t *value, char 
 	return vsw_guest_spec_set(spec, key, number, why);
 }
 
-static int
-find_key(const char *key)
+/* Here there is but one spelling. */
+static bool
+is_spelled_right(const char *key)
 {
-	for (size_t i = 0; i < VSW_ARRAY_SIZE(spec_keys); i++) {
-		if (strcmp(spec_keys[i].key, key) == 0)
-			return (int)i;
-	}
-	return -1;
+	return strchr(key, '-') == NULL;
 }
 
-/* Such as " name, guest_cid and socket". */
 static int
-refuse_key(const char *key, char error[VSW_ERROR_SIZE])
+set_limits(struct vsw_guest_spec *spec, const json_t *limits, char why[VSW_WHY_SIZE])
 {
-	size_t len =
-		(size_t)snprintf(error, VSW_ERROR_SIZE, "unknown field '%.64s'; known are ", key);
+	char reason[VSW_WHY_SIZE];
+	const char *name;
+	json_t *value;
 
-	for (size_t i = 0; i < VSW_ARRAY_SIZE(spec_keys); i++) {
-		const char *before = i == 0                              ? ""
-				     : i + 1 < VSW_ARRAY_SIZE(spec_keys) ? ", "
-									 : " and ";
-
-		len += (size_t)snprintf(error + len, VSW_ERROR_SIZE - len, "%s%s", before,
-					spec_keys[i].key);
+	if (!json_is_null(limits) && !json_is_object(limits)) {
+		snprintf(why, VSW_WHY_SIZE, "it is an object, as in {\"connections\": 1000}");
+		return -EINVAL;
 	}
-	return -EINVAL;
+	for (unsigned int k = 0; json_is_null(limits) && vsw_guest_spec_key_at(k) != NULL; k++) {
+		if (vsw_guest_spec_kind((int)k) == VSW_KEY_LIMIT)
+			vsw_guest_spec_reset(spec, (int)k);
+	}
+	json_object_foreach((json_t *)(uintptr_t)limits, name, value)
+	{
+		int k = vsw_guest_spec_find_limit(name);
+
+		if (k < 0 || !is_spelled_right(name)) {
+			snprintf(why, VSW_WHY_SIZE, "unknown field '%.64s'; known are %.400s", name,
+				 vsw_guest_spec_known(VSW_KNOWN_LIMITS, reason));
+			return -EINVAL;
+		}
+		if (set_key(spec, k, value, reason) != 0) {
+			snprintf(why, VSW_WHY_SIZE, "%s: %.256s", name, reason);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static int
+set_field(struct vsw_guest_spec *spec, const char *key, const json_t *value,
+	  char error[VSW_ERROR_SIZE])
+{
+	const int k = vsw_guest_spec_find_key(key);
+	const bool is_limits = strcmp(key, "limits") == 0;
+	char why[VSW_WHY_SIZE];
+	int rc;
+
+	if (!is_limits &&
+	    (k < 0 || vsw_guest_spec_kind(k) == VSW_KEY_LIMIT || !is_spelled_right(key))) {
+		snprintf(error, VSW_ERROR_SIZE, "unknown field '%.64s'; known are %s", key,
+			 vsw_guest_spec_known(VSW_KNOWN_FIELDS, why));
+		return -EINVAL;
+	}
+	rc = is_limits ? set_limits(spec, value, why) : set_key(spec, k, value, why);
+	if (rc != 0)
+		snprintf(error, VSW_ERROR_SIZE, "%s: %s", key, why);
+	return rc;
 }
 
 int
 json_to_spec(const json_t *object, struct vsw_guest_spec *spec, char error[VSW_ERROR_SIZE])
 {
 	struct vsw_guest_spec wanted = *spec;
-	char why[VSW_WHY_SIZE];
 	const char *key;
 	json_t *value;
 
 	json_object_foreach((json_t *)(uintptr_t)object, key, value)
 	{
-		int k = find_key(key);
-
-		if (k < 0)
-			return refuse_key(key, error);
-		if (!json_is_null(value) && !(kind_of(value) & spec_keys[k].is)) {
-			snprintf(error, VSW_ERROR_SIZE, "%s: it is %s", key, spec_keys[k].right);
+		if (set_field(&wanted, key, value, error) != 0)
 			return -EINVAL;
-		}
-		if (set_key(&wanted, key, value, why) != 0) {
-			snprintf(error, VSW_ERROR_SIZE, "%s: %s", key, why);
-			return -EINVAL;
-		}
 	}
 	*spec = wanted;
 	return 0;

@@ -11,7 +11,9 @@
 
 #include <bsd/string.h>
 
+#include "value.h"
 #include "vsw_base.h"
+#include "vsw_key.h"
 #include "vsw_number.h"
 
 /* One `key=value`. @return 0 or -EINVAL. */
@@ -126,25 +128,17 @@ set_api(struct vsw_conf *conf, const char *value)
 static const char *
 set_api_mode(struct vsw_conf *conf, const char *value)
 {
-	const char *digits = strncasecmp(value, "0o", 2) == 0 ? value + 2 : value;
-	size_t len = strlen(digits);
-
-	conf->api_mode = (int32_t)strtol(digits, NULL, 8);
-	if (len < 3 || len > 4 || strspn(digits, "01234567") != len || conf->api_mode > 0777 ||
-	    conf->api_mode == 0)
-		return "it is three octal digits as in 660 or 0660";
-	return NULL;
+	return value_read_mode(value, &conf->api_mode) && conf->api_mode != 0 ? NULL
+									      : VALUE_MODE_IS;
 }
 
+/* By their bits. */
 static const struct {
-	const char *name, *spelling;
+	const char *name;
 	const char *(*set)(struct vsw_conf *conf, const char *value);
 } settings[] = {
-	{"idle", "idle", set_idle},
-	{"max-guests", "max_guests", set_max_guests},
-	{"bridge-lcores", "bridge_lcores", set_bridge_lcores},
-	{"api", "api", set_api},
-	{"api-mode", "api_mode", set_api_mode},
+	{"idle", set_idle}, {"max-guests", set_max_guests}, {"bridge-lcores", set_bridge_lcores},
+	{"api", set_api},   {"api-mode", set_api_mode},     {"eal", NULL}, /* a list of words */
 };
 
 int
@@ -153,7 +147,7 @@ vsw_conf_set(struct vsw_conf *conf, const char *key, const char *value, char why
 	for (size_t i = 0; i < VSW_ARRAY_SIZE(settings); i++) {
 		const char *right;
 
-		if (strcmp(key, settings[i].name) != 0 && strcmp(key, settings[i].spelling) != 0)
+		if (settings[i].set == NULL || !vsw_key_is(settings[i].name, key))
 			continue;
 		right = settings[i].set(conf, value);
 		if (right == NULL)
@@ -188,15 +182,14 @@ vsw_conf_diff(const struct vsw_conf *start, const struct vsw_conf *now)
 const char *
 vsw_conf_settings_str(uint32_t set, char names[VSW_WHY_SIZE])
 {
-	static const char *const name[] = {"idle", "max_guests", "bridge_lcores",
-					   "api",  "api_mode",   "eal"};
 	size_t len = 0;
 
 	names[0] = '\0';
-	for (size_t i = 0; i < VSW_ARRAY_SIZE(name); i++) {
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(settings); i++) {
 		if (set & 1u << i)
 			len += (size_t)snprintf(names + len, VSW_WHY_SIZE - len, "%s%s",
-						len > 0 ? ", " : "", name[i]);
+						len > 0 ? ", " : "", settings[i].name);
 	}
+	vsw_key_in_yaml(names, names, VSW_WHY_SIZE);
 	return names;
 }

@@ -254,7 +254,7 @@ vsw_conf_say(const struct vsw_conf *conf, const struct vsw_conf_guest *guest, co
 	if (at->line == 0)
 		at = &guest->at;
 	snprintf(error, VSW_CONF_ERROR_SIZE, "%.1024s:%u:%u: %s: %s", conf->file, at->line,
-		 at->column, vsw_guest_spec_yaml_key(key, name), why);
+		 at->column, vsw_key_in_yaml(key, name, sizeof(name)), why);
 }
 
 void
@@ -267,7 +267,7 @@ vsw_conf_say_setting(const struct vsw_conf *conf, const char *key, const struct 
 		snprintf(error, VSW_CONF_ERROR_SIZE, "--%s: %s", key, why);
 	else
 		snprintf(error, VSW_CONF_ERROR_SIZE, "%.1024s:%u:%u: %s: %s", conf->file, at->line,
-			 at->column, vsw_guest_spec_yaml_key(key, name), why);
+			 at->column, vsw_key_in_yaml(key, name, sizeof(name)), why);
 }
 
 static int
@@ -314,6 +314,10 @@ vsw_conf_check_paths(const struct vsw_conf *conf, enum vsw_conf_paths when,
 			if (vsw_conf_check_path(path, when, why) != 0)
 				return fail(conf, &conf->guest[i], key, why, error);
 		}
+	}
+	if (conf->api[0] != '\0' && vsw_conf_check_path(conf->api, when, why) != 0) {
+		vsw_conf_say_setting(conf, "api", &conf->api_at, why, error);
+		return -EINVAL;
 	}
 	return 0;
 }

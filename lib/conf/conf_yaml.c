@@ -99,18 +99,12 @@ node_at(struct reader *r, int index)
 	return yaml_document_get_node(r->doc, index);
 }
 
-/* Is this key of the pair there before it, too? In either spelling: '-' and '_' are the same. */
+/* Is this key of the pair there before it, too? */
 static bool
 is_twice(struct reader *r, const yaml_node_t *map, const yaml_node_pair_t *pair, const char *key)
 {
 	for (const yaml_node_pair_t *p = map->data.mapping.pairs.start; p < pair; p++) {
-		const char *other = text_of(node_at(r, p->key));
-		size_t i = 0;
-
-		while (other[i] != '\0' &&
-		       (other[i] == '-' ? '_' : other[i]) == (key[i] == '-' ? '_' : key[i]))
-			i++;
-		if (other[i] == key[i])
+		if (vsw_key_is(text_of(node_at(r, p->key)), key))
 			return true;
 	}
 	return false;
@@ -141,18 +135,18 @@ for_each_key(struct reader *r, const yaml_node_t *map, key_fn fn, void *ctx)
  * A guest.
  */
 
-/* @param name of the table of keys; key: as the user wrote it. */
+/* Key number k; key: as the user wrote it. */
 static int
-set_key(struct reader *r, struct vsw_conf_guest *guest, const char *name, const char *key,
+set_key(struct reader *r, struct vsw_conf_guest *guest, int k, const char *key,
 	const yaml_node_t *value)
 {
 	const char *text = text_of(value);
 	char why[VSW_WHY_SIZE];
-	int k = vsw_guest_spec_find_key(name);
 
 	if (text == NULL)
 		return refuse(r, value, key);
-	if (vsw_guest_spec_set(&guest->spec, name, text, why) != 0)
+	if (vsw_guest_spec_set(&guest->spec, vsw_guest_spec_key_at((unsigned int)k), text, why) !=
+	    0)
 		return fail(r, &value->start_mark, "%.64s: %s", key, why);
 	guest->key_at[k] = pos_of(&value->start_mark);
 	return 0;
@@ -199,19 +193,21 @@ read_forward(struct reader *r, struct vsw_conf_guest *guest, const yaml_node_t *
 
 /* A list: of names, numbers, or in `forward` of mappings. */
 static int
-read_list(struct reader *r, struct vsw_conf_guest *guest, const char *key, const yaml_node_t *list)
+read_list(struct reader *r, struct vsw_conf_guest *guest, int k, const char *key,
+	  const yaml_node_t *list)
 {
 	const yaml_node_item_t *item;
 	char why[VSW_WHY_SIZE];
 	int rc = 0;
 
-	guest->key_at[vsw_guest_spec_find_key(key)] = pos_of(&list->start_mark);
+	vsw_guest_spec_reset(&guest->spec, k);
+	guest->key_at[k] = pos_of(&list->start_mark);
 	for (item = list->data.sequence.items.start;
 	     item < list->data.sequence.items.top && rc == 0; item++) {
 		const yaml_node_t *node = node_at(r, *item);
 		const char *text = text_of(node);
 
-		if (node->type == YAML_MAPPING_NODE && strcmp(key, "forward") == 0)
+		if (node->type == YAML_MAPPING_NODE && vsw_guest_spec_kind(k) == VSW_KEY_FORWARDS)
 			rc = read_forward(r, guest, node);
 		else if (text == NULL)
 			rc = fail(r, &node->start_mark, "%.64s: it is a list of values, not of %s",
@@ -219,7 +215,7 @@ read_list(struct reader *r, struct vsw_conf_guest *guest, const char *key, const
 				  node->type == YAML_SEQUENCE_NODE  ? "lists"
 				  : node->type == YAML_MAPPING_NODE ? "mappings"
 								    : "text with NUL");
-		else if (vsw_guest_spec_add(&guest->spec, key, text, why) != 0)
+		else if (vsw_guest_spec_add(&guest->spec, k, text, why) != 0)
 			rc = fail(r, &node->start_mark, "%.64s: %s", key, why);
 	}
 	return rc;
@@ -229,15 +225,13 @@ static int
 on_limit(struct reader *r, void *ctx, const char *key, const yaml_node_t *key_node,
 	 const yaml_node_t *value)
 {
-	char name[64];
+	int k = vsw_guest_spec_find_limit(key);
+	char names[VSW_WHY_SIZE];
 
-	snprintf(name, sizeof(name), "limit-%.50s", key);
-	if (vsw_guest_spec_find_key(name) < 0)
-		return fail(r, &key_node->start_mark,
-			    "unknown limit '%.64s'; known are connections, handshakes, spill_bytes "
-			    "and loans",
-			    key);
-	return set_key(r, ctx, name, key, value);
+	if (k < 0)
+		return fail(r, &key_node->start_mark, "unknown limit '%.64s'; known are %s", key,
+			    vsw_guest_spec_known(VSW_KNOWN_LIMITS, names));
+	return set_key(r, ctx, k, key, value);
 }
 
 static int
@@ -245,6 +239,8 @@ on_guest_key(struct reader *r, void *ctx, const char *key, const yaml_node_t *ke
 	     const yaml_node_t *value)
 {
 	struct vsw_conf_guest *guest = ctx;
+	char names[VSW_WHY_SIZE];
+	int k;
 
 	if (strcmp(key, "limits") == 0) {
 		if (value->type != YAML_MAPPING_NODE)
@@ -253,16 +249,13 @@ on_guest_key(struct reader *r, void *ctx, const char *key, const yaml_node_t *ke
 				    kind_of(value));
 		return for_each_key(r, value, on_limit, guest);
 	}
-	if (value->type == YAML_SEQUENCE_NODE && vsw_guest_spec_clear_list(&guest->spec, key) == 0)
-		return read_list(r, guest, key, value);
-	if (vsw_guest_spec_find_key(key) < 0 || strncmp(key, "limit", 5) == 0)
-		return fail(r, &key_node->start_mark,
-			    "unknown key '%.64s'; known are name, guest_cid, socket, uds_path, "
-			    "forward_cid, forward_listen, forward, host_cids, tx_buffer_size, "
-			    "queue_size, groups, hairpin, "
-			    "lcore, client, socket_mode, socket_owner, socket_group and limits",
-			    key);
-	return set_key(r, guest, key, key, value);
+	k = vsw_guest_spec_find_key(key);
+	if (k < 0 || vsw_guest_spec_kind(k) == VSW_KEY_LIMIT)
+		return fail(r, &key_node->start_mark, "unknown key '%.64s'; known are %s", key,
+			    vsw_guest_spec_known(VSW_KNOWN_FIELDS, names));
+	if (value->type == YAML_SEQUENCE_NODE && vsw_key_is_list(vsw_guest_spec_kind(k)))
+		return read_list(r, guest, k, key, value);
+	return set_key(r, guest, k, key, value);
 }
 
 static int
@@ -346,7 +339,7 @@ on_top_key(struct reader *r, void *ctx, const char *key, const yaml_node_t *key_
 	   const yaml_node_t *value)
 {
 	bool *has_vms = ctx;
-	char why[VSW_WHY_SIZE];
+	char why[VSW_WHY_SIZE], names[VSW_WHY_SIZE];
 	const char *text = text_of(value);
 	int rc;
 
@@ -360,15 +353,14 @@ on_top_key(struct reader *r, void *ctx, const char *key, const yaml_node_t *key_
 	if (rc == -EINVAL && text == NULL)
 		return refuse(r, value, key);
 	if (rc == -ENOENT)
-		return fail(
-			r, &key_node->start_mark,
-			"unknown key '%.64s'; known are vms, eal, bridge_lcores, idle, max_guests, "
-			"api and api_mode",
-			key);
+		return fail(r, &key_node->start_mark, "unknown key '%.64s'; known are vms, %s", key,
+			    vsw_conf_settings_str(UINT32_MAX, names));
 	if (rc != 0)
 		return fail(r, &value->start_mark, "%.64s: %s", key, why);
-	if (strncmp(key, "bridge", 6) == 0)
+	if (vsw_key_is("bridge-lcores", key))
 		r->conf->bridge_lcores_at = pos_of(&value->start_mark);
+	if (vsw_key_is("api", key))
+		r->conf->api_at = pos_of(&value->start_mark);
 	return 0;
 }
 

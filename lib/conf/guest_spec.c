@@ -7,15 +7,15 @@
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
-#include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include <bsd/stdlib.h>
 #include <bsd/string.h>
 
+#include "value.h"
 #include "vsw_base.h"
+#include "vsw_key.h"
 #include "vsw_number.h"
 #include "vsw_packet.h"
 
@@ -24,6 +24,9 @@
 #define UDS_PATH_LEN_MAX (SOCKET_LEN_MAX - strlen("_4294967295"))
 
 #define DEFAULT_GROUP "default"
+
+/* Begins the keys that files and JSON have under `limits`. */
+#define LIMIT "limit-"
 
 void
 vsw_guest_spec_init(struct vsw_guest_spec *spec)
@@ -49,20 +52,6 @@ vsw_guest_spec_init(struct vsw_guest_spec *spec)
  */
 
 typedef const char *(*set_fn)(struct vsw_guest_spec *spec, const char *value);
-
-static bool
-read_bool(const char *value, bool *on)
-{
-	static const char *const text[] = {"off", "on", "false", "true", "no", "yes"};
-
-	for (size_t i = 0; i < VSW_ARRAY_SIZE(text); i++) {
-		if (strcasecmp(value, text[i]) == 0) {
-			*on = i % 2 != 0;
-			return true;
-		}
-	}
-	return false;
-}
 
 /* Names go into tables, labels of metrics and paths of the API. */
 static bool
@@ -113,7 +102,7 @@ set_uds_path(struct vsw_guest_spec *spec, const char *value)
 static const char *
 set_client(struct vsw_guest_spec *spec, const char *value)
 {
-	return read_bool(value, &spec->client) ? NULL : "it is on or off";
+	return value_read_bool(value, &spec->client) ? NULL : "it is on or off";
 }
 
 static const char *
@@ -133,54 +122,43 @@ set_queue_size(struct vsw_guest_spec *spec, const char *value)
 	return "it is a power of two from 1 to 32768";
 }
 
-/* Keep them sorted, each once. */
 static const char *
-add_group(struct vsw_guest_spec *spec, const char *name)
+add_group(struct vsw_guest_spec *spec, const char *value)
 {
-	unsigned int i = 0;
-	int order = 1;
+	char name[VSW_NAME_SIZE] = {0};
 
-	if (name[0] == '\0')
+	if (value[0] == '\0')
 		return "a name is empty; it is a list as in blue+green";
-	if (strlen(name) >= VSW_NAME_SIZE)
+	if (strlcpy(name, value, sizeof(name)) >= sizeof(name))
 		return "a group's name has at most 63 characters";
-	while (i < spec->n_groups && (order = strcmp(spec->group[i], name)) < 0)
-		i++;
-	if (i < spec->n_groups && order == 0)
-		return NULL;
-	if (spec->n_groups == VSW_GROUPS_PER_GUEST_MAX)
+	switch (VALUE_INSERT(spec->group, &spec->n_groups, name, value_order_text)) {
+	case -ENOSPC:
 		return "a guest has at most 16 groups";
-	memmove(spec->group[i + 1], spec->group[i], (spec->n_groups - i) * VSW_NAME_SIZE);
-	memset(spec->group[i], 0, VSW_NAME_SIZE);
-	strlcpy(spec->group[i], name, VSW_NAME_SIZE);
-	spec->n_groups++;
-	return NULL;
+	default: /* twice is once */
+		return NULL;
+	}
 }
 
 #define FORWARD_IS "it is PATH:PORT, a path of at most 107 characters and a port of the guest"
 
-/* Keep them sorted by path. */
 static const char *
 join_forward(struct vsw_guest_spec *spec, const char *path, const char *port)
 {
 	struct vsw_forward forward = {0};
-	unsigned int i = 0;
-	int order = 1;
 
 	if (path[0] == '\0' || strlen(path) > SOCKET_LEN_MAX ||
 	    !vsw_number_read_u32(port, 0, UINT32_MAX - 1, &forward.port))
 		return FORWARD_IS;
 	strlcpy(forward.path, path, sizeof(forward.path));
-	while (i < spec->n_forwards && (order = strcmp(spec->forward[i].path, path)) < 0)
-		i++;
-	if (i < spec->n_forwards && order == 0)
+	_Static_assert(offsetof(struct vsw_forward, path) == 0, "they are sorted by path");
+	switch (VALUE_INSERT(spec->forward, &spec->n_forwards, &forward, value_order_text)) {
+	case -EEXIST:
 		return "this path is there twice; a socket leads to one port";
-	if (spec->n_forwards == VSW_FORWARDS_MAX)
+	case -ENOSPC:
 		return "a guest has at most 16 plain sockets";
-	memmove(&spec->forward[i + 1], &spec->forward[i], (spec->n_forwards - i) * sizeof(forward));
-	spec->forward[i] = forward;
-	spec->n_forwards++;
-	return NULL;
+	default:
+		return NULL;
+	}
 }
 
 static const char *
@@ -201,55 +179,48 @@ set_forward_cid(struct vsw_guest_spec *spec, const char *value)
 	return vsw_number_read_u32(value, 0, UINT32_MAX - 1, &spec->forward_cid)
 		       ? NULL
 		       : "it is an AF_VSOCK CID as the host sees it, from 0 to 4294967294; 1 is "
-			 "the "
-			 "host itself";
+			 "the host itself";
 }
 
 static const char *
 add_forward_listen(struct vsw_guest_spec *spec, const char *value)
 {
-	unsigned int i = 0;
 	uint32_t port;
 
 	if (!vsw_number_read_u32(value, 0, UINT32_MAX - 1, &port))
 		return "it is AF_VSOCK ports from 0 to 4294967294, as in 9001+9002";
-	while (i < spec->n_forward_listen && spec->forward_listen[i] < port)
-		i++;
-	if (i < spec->n_forward_listen && spec->forward_listen[i] == port)
+	switch (VALUE_INSERT(spec->forward_listen, &spec->n_forward_listen, &port,
+			     value_order_u32)) {
+	case -EEXIST:
 		return "this port is there twice";
-	if (spec->n_forward_listen == VSW_FORWARDS_MAX)
+	case -ENOSPC:
 		return "a guest has at most 16 such ports";
-	memmove(&spec->forward_listen[i + 1], &spec->forward_listen[i],
-		(spec->n_forward_listen - i) * sizeof(port));
-	spec->forward_listen[i] = port;
-	spec->n_forward_listen++;
-	return NULL;
+	default:
+		return NULL;
+	}
 }
 
 static const char *
 add_host_cid(struct vsw_guest_spec *spec, const char *value)
 {
-	unsigned int i = 0;
 	uint32_t cid;
 
 	if (!vsw_number_read_u32(value, VSW_CID_GUEST_MIN, VSW_CID_GUEST_MAX, &cid))
 		return "it is CIDs from 3 to 4294967294, as in 3+4; 2 is the host in any case";
-	while (i < spec->n_host_cids && spec->host_cid[i] < cid)
-		i++;
-	if (i < spec->n_host_cids && spec->host_cid[i] == cid)
+	switch (VALUE_INSERT(spec->host_cid, &spec->n_host_cids, &cid, value_order_u32)) {
+	case -EEXIST:
 		return "this CID is there twice";
-	if (spec->n_host_cids == VSW_HOST_CIDS_MAX)
+	case -ENOSPC:
 		return "the host has at most 8 CIDs beside 2";
-	memmove(&spec->host_cid[i + 1], &spec->host_cid[i], (spec->n_host_cids - i) * sizeof(cid));
-	spec->host_cid[i] = cid;
-	spec->n_host_cids++;
-	return NULL;
+	default:
+		return NULL;
+	}
 }
 
 static const char *
 set_hairpin(struct vsw_guest_spec *spec, const char *value)
 {
-	return read_bool(value, &spec->hairpin) ? NULL : "it is on or off";
+	return value_read_bool(value, &spec->hairpin) ? NULL : "it is on or off";
 }
 
 static const char *
@@ -298,14 +269,7 @@ set_limit_spill_bytes(struct vsw_guest_spec *spec, const char *value)
 static const char *
 set_socket_mode(struct vsw_guest_spec *spec, const char *value)
 {
-	const char *digits = strncasecmp(value, "0o", 2) == 0 ? value + 2 : value;
-	size_t len = strlen(digits);
-
-	if (len < 3 || len > 4 || strspn(digits, "01234567") != len ||
-	    (len == 4 && digits[0] != '0'))
-		return "it is three octal digits as in 660 or 0660";
-	spec->socket_mode = (int32_t)strtol(digits, NULL, 8);
-	return NULL;
+	return value_read_mode(value, &spec->socket_mode) ? NULL : VALUE_MODE_IS;
 }
 
 static const char *
@@ -340,57 +304,64 @@ set_socket_group(struct vsw_guest_spec *spec, const char *value)
  * Keys.
  */
 
-struct key {
-	const char *name;
-	set_fn set;   /* of a list: adds one element */
-	bool is_list; /* elements are joined by + */
-};
+/* Where a key's value is, so that its default can be put there. */
+#define AT(member)                                                                                 \
+	offsetof(struct vsw_guest_spec, member), sizeof(((struct vsw_guest_spec *)0)->member)
+/* A list and the number of its elements, which stands in front of it. */
+#define AT_LIST(n, member)                                                                         \
+	offsetof(struct vsw_guest_spec, n), offsetof(struct vsw_guest_spec, member) -              \
+						    offsetof(struct vsw_guest_spec, n) +           \
+						    sizeof(((struct vsw_guest_spec *)0)->member)
 
-static const struct key keys[] = {
-	{"name", set_name},
-	{"guest-cid", set_guest_cid},
-	{"socket", set_socket},
-	{"uds-path", set_uds_path},
-	{"forward-cid", set_forward_cid},
-	{"forward-listen", add_forward_listen, .is_list = true},
-	{"forward", add_forward, .is_list = true},
-	{"host-cids", add_host_cid, .is_list = true},
-	{"tx-buffer-size", set_tx_buffer_size},
-	{"queue-size", set_queue_size},
-	{"groups", add_group, .is_list = true},
-	{"hairpin", set_hairpin},
-	{"lcore", set_lcore},
-	{"client", set_client},
-	{"socket-mode", set_socket_mode},
-	{"socket-owner", set_socket_owner},
-	{"socket-group", set_socket_group},
-	{"limit-connections", set_limit_connections},
-	{"limit-handshakes", set_limit_handshakes},
-	{"limit-spill-bytes", set_limit_spill_bytes},
-	{"limit-loans", set_limit_loans},
+static const struct key {
+	const char *name;
+	enum vsw_key_kind kind;
+	set_fn set; /* of a list: adds one element */
+	size_t offset, size;
+} keys[] = {
+	{"name", VSW_KEY_TEXT, set_name, AT(name)},
+	{"guest-cid", VSW_KEY_CID, set_guest_cid, AT(cid)},
+	{"socket", VSW_KEY_TEXT, set_socket, AT(socket)},
+	{"uds-path", VSW_KEY_TEXT, set_uds_path, AT(uds_path)},
+	{"forward-cid", VSW_KEY_NUMBER, set_forward_cid, AT(forward_cid)},
+	{"forward-listen", VSW_KEY_NUMBERS, add_forward_listen,
+	 AT_LIST(n_forward_listen, forward_listen)},
+	{"forward", VSW_KEY_FORWARDS, add_forward, AT_LIST(n_forwards, forward)},
+	{"host-cids", VSW_KEY_NUMBERS, add_host_cid, AT_LIST(n_host_cids, host_cid)},
+	{"tx-buffer-size", VSW_KEY_NUMBER, set_tx_buffer_size, AT(window_bytes)},
+	{"queue-size", VSW_KEY_NUMBER, set_queue_size, AT(queue_size)},
+	{"groups", VSW_KEY_TEXTS, add_group, AT_LIST(n_groups, group)},
+	{"hairpin", VSW_KEY_BOOL, set_hairpin, AT(hairpin)},
+	{"lcore", VSW_KEY_NUMBER, set_lcore, AT(lcore)},
+	{"client", VSW_KEY_BOOL, set_client, AT(client)},
+	{"socket-mode", VSW_KEY_MODE, set_socket_mode, AT(socket_mode)},
+	{"socket-owner", VSW_KEY_ID, set_socket_owner, AT(socket_owner)},
+	{"socket-group", VSW_KEY_ID, set_socket_group, AT(socket_group)},
+	{"limit-connections", VSW_KEY_LIMIT, set_limit_connections, AT(max_connections)},
+	{"limit-handshakes", VSW_KEY_LIMIT, set_limit_handshakes, AT(max_handshakes)},
+	{"limit-spill-bytes", VSW_KEY_LIMIT, set_limit_spill_bytes, AT(spill_bytes)},
+	{"limit-loans", VSW_KEY_LIMIT, set_limit_loans, AT(max_loans)},
 };
 
 _Static_assert(VSW_ARRAY_SIZE(keys) == VSW_GUEST_SPEC_N_KEYS, "VSW_GUEST_SPEC_N_KEYS");
-
-/* guest_cid is guest-cid. */
-static bool
-same_key(const char *name, const char *key)
-{
-	for (; *name != '\0'; name++, key++) {
-		if (*name != (*key == '_' ? '-' : *key))
-			return false;
-	}
-	return *key == '\0';
-}
 
 int
 vsw_guest_spec_find_key(const char *key)
 {
 	for (size_t i = 0; i < VSW_ARRAY_SIZE(keys); i++) {
-		if (same_key(keys[i].name, key))
+		if (vsw_key_is(keys[i].name, key))
 			return (int)i;
 	}
 	return -1;
+}
+
+int
+vsw_guest_spec_find_limit(const char *name)
+{
+	char key[VSW_NAME_SIZE];
+
+	snprintf(key, sizeof(key), LIMIT "%.50s", name);
+	return vsw_guest_spec_find_key(key);
 }
 
 const char *
@@ -399,62 +370,61 @@ vsw_guest_spec_key_at(unsigned int i)
 	return i < VSW_ARRAY_SIZE(keys) ? keys[i].name : NULL;
 }
 
-const char *
-vsw_guest_spec_yaml_key(const char *key, char name[VSW_NAME_SIZE])
+enum vsw_key_kind
+vsw_guest_spec_kind(int key)
 {
-	strlcpy(name, key, VSW_NAME_SIZE);
-	for (char *p = name; *p != '\0'; p++) {
-		if (*p == '-')
-			*p = '_';
-	}
-	return name;
+	return keys[key].kind;
 }
 
 const char *
-vsw_guest_spec_keys(void)
+vsw_guest_spec_known(enum vsw_known known, char names[VSW_WHY_SIZE])
 {
-	return "name, guest-cid, socket, uds-path, forward-cid, forward-listen, forward, "
-	       "host-cids, "
-	       "tx-buffer-size, queue-size, groups, hairpin, lcore, client, socket-mode, "
-	       "socket-owner, socket-group, "
-	       "limit-connections, limit-handshakes, limit-spill-bytes and limit-loans";
+	const char *name[VSW_ARRAY_SIZE(keys) + 1];
+	size_t n = 0, len = 0;
+
+	for (size_t i = 0; i < VSW_ARRAY_SIZE(keys); i++) {
+		const bool is_limit = keys[i].kind == VSW_KEY_LIMIT;
+
+		if (known == VSW_KNOWN_KEYS || (known == VSW_KNOWN_LIMITS) == is_limit)
+			name[n++] = keys[i].name + (known == VSW_KNOWN_LIMITS ? strlen(LIMIT) : 0);
+	}
+	if (known == VSW_KNOWN_FIELDS)
+		name[n++] = "limits";
+	for (size_t i = 0; i < n; i++)
+		len += (size_t)snprintf(names + len, VSW_WHY_SIZE - len, "%s%s", name[i],
+					i + 1 == n   ? ""
+					: i + 2 == n ? " and "
+						     : ", ");
+	return known == VSW_KNOWN_KEYS ? names : vsw_key_in_yaml(names, names, VSW_WHY_SIZE);
+}
+
+void
+vsw_guest_spec_reset(struct vsw_guest_spec *spec, int key)
+{
+	const struct key *k = &keys[key];
+	struct vsw_guest_spec def;
+
+	vsw_guest_spec_init(&def);
+	memcpy((char *)spec + k->offset, (const char *)&def + k->offset, k->size);
 }
 
 /*
  * Lists.
  */
 
-static void
-clear_list(struct vsw_guest_spec *spec, set_fn add)
-{
-	if (add == add_forward) {
-		spec->n_forwards = 0;
-		memset(spec->forward, 0, sizeof(spec->forward));
-	} else if (add == add_forward_listen) {
-		spec->n_forward_listen = 0;
-		memset(spec->forward_listen, 0, sizeof(spec->forward_listen));
-	} else if (add == add_host_cid) {
-		spec->n_host_cids = 0;
-		memset(spec->host_cid, 0, sizeof(spec->host_cid));
-	} else {
-		spec->n_groups = 0;
-		memset(spec->group, 0, sizeof(spec->group));
-	}
-}
-
 static const char *
-set_list(struct vsw_guest_spec *spec, set_fn add, const char *value)
+set_list(struct vsw_guest_spec *spec, int key, const char *value)
 {
 	const char *wrong = NULL;
 
-	clear_list(spec, add);
+	vsw_guest_spec_reset(spec, key);
 	while (wrong == NULL) {
 		char item[256];
 		size_t len = strcspn(value, "+");
 
 		/* One that is too long stays too long. */
 		snprintf(item, sizeof(item), "%.*s", (int)len, value);
-		wrong = add(spec, item);
+		wrong = keys[key].set(spec, item);
 		if (value[len] == '\0')
 			break;
 		value += len + 1;
@@ -471,39 +441,13 @@ say(const char *value, const char *right, char why[VSW_WHY_SIZE])
 	return -EINVAL;
 }
 
-static const struct key *
-find_list(const char *key)
-{
-	int k = vsw_guest_spec_find_key(key);
-
-	return k >= 0 && keys[k].is_list ? &keys[k] : NULL;
-}
-
 int
-vsw_guest_spec_clear_list(struct vsw_guest_spec *spec, const char *key)
+vsw_guest_spec_add(struct vsw_guest_spec *spec, int key, const char *value, char why[VSW_WHY_SIZE])
 {
-	const struct key *list = find_list(key);
-
-	if (list == NULL)
-		return -ENOENT;
-	clear_list(spec, list->set);
-	return 0;
-}
-
-int
-vsw_guest_spec_add(struct vsw_guest_spec *spec, const char *key, const char *value,
-		   char why[VSW_WHY_SIZE])
-{
-	const struct key *list = find_list(key);
-
-	if (list == NULL) {
-		snprintf(why, VSW_WHY_SIZE, "it is a value, not a list");
-		return -ENOENT;
-	}
 	/* A path may have one. */
-	if (list->set != add_forward && strchr(value, '+') != NULL)
+	if (keys[key].kind != VSW_KEY_FORWARDS && strchr(value, '+') != NULL)
 		return say(value, "in a list each stands alone", why);
-	return say(value, list->set(spec, value), why);
+	return say(value, keys[key].set(spec, value), why);
 }
 
 int
@@ -521,18 +465,19 @@ vsw_guest_spec_set(struct vsw_guest_spec *spec, const char *key, const char *val
 		   char why[VSW_WHY_SIZE])
 {
 	int k = vsw_guest_spec_find_key(key);
+	char names[VSW_WHY_SIZE];
 	const char *right;
 
 	if (k < 0) {
-		snprintf(why, VSW_WHY_SIZE, "unknown key '%.64s'; known are %s", key,
-			 vsw_guest_spec_keys());
+		snprintf(why, VSW_WHY_SIZE, "unknown key '%.64s'; known are %.400s", key,
+			 vsw_guest_spec_known(VSW_KNOWN_KEYS, names));
 		return -ENOENT;
 	}
 	if (value[0] == '\0') {
 		snprintf(why, VSW_WHY_SIZE, "it needs a value");
 		return -EINVAL;
 	}
-	right = keys[k].is_list ? set_list(spec, keys[k].set, value) : keys[k].set(spec, value);
+	right = vsw_key_is_list(keys[k].kind) ? set_list(spec, k, value) : keys[k].set(spec, value);
 	return say(value, right, why);
 }
 

@@ -64,6 +64,7 @@ struct vsw_conf {
 
 	/* Only at the start: a reload does not look at it. */
 	char api[sizeof(((struct sockaddr_un *)0)->sun_path)]; /**< control API; "": none */
+	struct vsw_conf_pos api_at;                            /**< as bridge_lcores_at */
 	int32_t api_mode; /**< of its socket; 0: not said, which is 0600 */
 
 	unsigned int n_eal; /**< arguments for EAL, one behind the other in eal_text */

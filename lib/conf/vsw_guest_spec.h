@@ -23,6 +23,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "vsw_key.h"
 #include "vsw_limits.h"
 #include "vsw_socket_path.h"
 
@@ -83,14 +84,23 @@ void vsw_guest_spec_init(struct vsw_guest_spec *spec);
 /** Number of the key that @p key spells ("guest_cid" is "guest-cid"), or -1. */
 int vsw_guest_spec_find_key(const char *key);
 
-/** The key as it is spelled in YAML and JSON: guest_cid. @return @p name. */
-const char *vsw_guest_spec_yaml_key(const char *key, char name[VSW_NAME_SIZE]);
+/** Number of the key that is @p name under `limits` of files and JSON: "loans" is limit-loans. */
+int vsw_guest_spec_find_limit(const char *name);
 
-/** All keys, for messages: "name, guest-cid, socket, ..." Static. */
-const char *vsw_guest_spec_keys(void);
-
-/** Name of key number @p i, from 0; NULL behind the last. Static. */
+/** Name of key number @p i, from 0, with dashes; NULL behind the last. Static. */
 const char *vsw_guest_spec_key_at(unsigned int i);
+
+/** Of key number @p key. */
+enum vsw_key_kind vsw_guest_spec_kind(int key);
+
+enum vsw_known {
+	VSW_KNOWN_KEYS,   /**< "name, guest-cid, ... and limit-loans" */
+	VSW_KNOWN_FIELDS, /**< of files and JSON: "name, guest_cid, ... and limits" */
+	VSW_KNOWN_LIMITS, /**< under `limits`: "connections, ... and loans" */
+};
+
+/** All keys, for messages. @return @p names. */
+const char *vsw_guest_spec_known(enum vsw_known known, char names[VSW_WHY_SIZE]);
 
 /**
  * Set a key. Numbers are decimal, booleans on/off (or true/false), groups, forward, forward-listen
@@ -103,12 +113,12 @@ const char *vsw_guest_spec_key_at(unsigned int i);
 int vsw_guest_spec_set(struct vsw_guest_spec *spec, const char *key, const char *value,
 		       char why[VSW_WHY_SIZE]);
 
-/** Empty the list that @p key is. @return 0; -ENOENT: it is no list. */
-int vsw_guest_spec_clear_list(struct vsw_guest_spec *spec, const char *key);
+/** Set key number @p key to its default; of a list: empty it. */
+void vsw_guest_spec_reset(struct vsw_guest_spec *spec, int key);
 
-/** One more element of the list that @p key is: a group, `PATH:PORT` of forward, a port, a CID.
- * @return as above. */
-int vsw_guest_spec_add(struct vsw_guest_spec *spec, const char *key, const char *value,
+/** One more element of the list that is key number @p key: a group, `PATH:PORT` of forward, a
+ * port, a CID. @return 0 or -EINVAL. */
+int vsw_guest_spec_add(struct vsw_guest_spec *spec, int key, const char *value,
 		       char why[VSW_WHY_SIZE]);
 
 /** The same for forward, in two pieces: the path may be anything. */

@@ -67,8 +67,7 @@ vsw_conn_reason_str(enum vsw_conn_reason reason)
 }
 
 void
-vsw_conn_init_from_guest(struct vsw_conn *conn, const struct vsw_pkt *request, bool is_sibling,
-			 uint32_t buf_alloc)
+vsw_conn_init_from_guest(struct vsw_conn *conn, const struct vsw_pkt *request, bool is_sibling)
 {
 	memset(conn, 0, sizeof(*conn));
 	conn->guest_cid = request->src_cid;
@@ -79,13 +78,12 @@ vsw_conn_init_from_guest(struct vsw_conn *conn, const struct vsw_pkt *request, b
 	conn->side = VSW_SIDE_INI;
 	conn->state = VSW_CONN_OPENING;
 	conn->far_open = true;
-	vsw_conn_far_credit(conn, buf_alloc, 0);
 	vsw_credit_from_guest(conn, request);
 }
 
 void
 vsw_conn_init_to_guest(struct vsw_conn *conn, uint32_t guest_cid, uint32_t guest_port,
-		       uint32_t far_cid, uint32_t far_port, uint32_t buf_alloc)
+		       uint32_t far_cid, uint32_t far_port)
 {
 	memset(conn, 0, sizeof(*conn));
 	conn->guest_cid = guest_cid;
@@ -96,7 +94,6 @@ vsw_conn_init_to_guest(struct vsw_conn *conn, uint32_t guest_cid, uint32_t guest
 	conn->side = VSW_SIDE_TGT;
 	conn->state = VSW_CONN_REQUESTING;
 	conn->far_open = true;
-	vsw_conn_far_credit(conn, buf_alloc, 0);
 	conn->pending = BIT(VSW_OP_REQUEST);
 }
 

@@ -165,21 +165,19 @@ struct vsw_conn {
 
 /**
  * Begin a connection that the guest asked for with @p request (already checked). State
- * OPENING; the caller opens the far end and starts the timer, VSW_REQUEST_TIMEOUT_MS.
+ * OPENING; the caller opens the far end and starts the timer, VSW_REQUEST_TIMEOUT_MS. Nothing is
+ * granted until vsw_conn_far_credit(): toward a host stream that is next.
  *
  * @param is_sibling the far end is a guest, not a host stream, whatever its CID.
- * @param buf_alloc  window that the guest is granted toward a host stream; 0 toward a guest,
- *                   whose own comes with vsw_conn_far_credit().
  */
-void vsw_conn_init_from_guest(struct vsw_conn *conn, const struct vsw_pkt *request, bool is_sibling,
-			      uint32_t buf_alloc);
+void vsw_conn_init_from_guest(struct vsw_conn *conn, const struct vsw_pkt *request,
+			      bool is_sibling);
 
 /** Begin a connection that the far end, the host (@p far_cid is VSW_CID_HOST) or a guest, wants
  * to guest port @p guest_port. State REQUESTING, REQUEST pending; the caller starts the timer,
- * VSW_REQUEST_TIMEOUT_MS. @p buf_alloc as above; a far guest's follows by vsw_conn_far_credit()
- * before the REQUEST goes out. */
+ * VSW_REQUEST_TIMEOUT_MS. vsw_conn_far_credit() follows before the REQUEST goes out. */
 void vsw_conn_init_to_guest(struct vsw_conn *conn, uint32_t guest_cid, uint32_t guest_port,
-			    uint32_t far_cid, uint32_t far_port, uint32_t buf_alloc);
+			    uint32_t far_cid, uint32_t far_port);
 
 /**
  * A packet of this connection from the guest, other than a REQUEST (that one supersedes the
@@ -194,10 +192,10 @@ uint32_t vsw_conn_input(struct vsw_conn *conn, const struct vsw_pkt *pkt);
  * GUEST_GONE then take back a RST that the guest was not told yet). */
 uint32_t vsw_conn_event(struct vsw_conn *conn, enum vsw_conn_event ev, uint32_t n);
 
-/** The far guest's window, as it came with any of its packets; the guest is told with
- * whatever it is told next. Before the event that the packet brings about. A @p fwd_cnt that
- * moves back or takes more than the guest has sent is ignored, so that a guest never hears a
- * lie of another, nor is granted more than a window of bytes that nobody has taken. */
+/** The far end's window: a host stream's, or a guest's as it came with any of its packets; the
+ * guest is told with whatever it is told next. Before the event that the packet brings about. A @p
+ * fwd_cnt that moves back or takes more than the guest has sent is ignored, so that a guest never
+ * hears a lie of another, nor is granted more than a window of bytes that nobody has taken. */
 void vsw_conn_far_credit(struct vsw_conn *conn, uint32_t buf_alloc, uint32_t fwd_cnt);
 
 /** The guest should be told of its window: that reaches further by a quarter of @p size, or more.

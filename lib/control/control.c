@@ -34,9 +34,46 @@ RTE_LOG_REGISTER(vsw_log_control, vsw.control, NOTICE);
 #define LEAVE_TIMEOUT_MS 3000
 #define FLUSH_TIMEOUT_MS 5000
 
+#define RETRY_MS 1
+
 _Static_assert(RTE_MAX_LCORE <= VSW_LCORES_MAX, "a layout has room for all lcores");
 
 static void enter(struct vsw_control *control, enum phase phase);
+
+/*
+ * Messages.
+ */
+
+static void
+on_retry(struct rte_timer *timer, void *arg)
+{
+	struct vsw_control *control = arg;
+
+	if (control->routes_are_old)
+		routes_renew(control);
+	entry_advance_all(control);
+}
+
+void
+control_retry(struct vsw_control *control)
+{
+	rte_timer_reset_sync(&control->retry_timer, rte_get_timer_hz() / 1000 * RETRY_MS, SINGLE,
+			     rte_lcore_id(), on_retry, control);
+}
+
+struct vsw_msg *
+control_alloc(struct vsw_control *control, enum vsw_verb verb, const struct vsw_guest_conf *guest)
+{
+	struct vsw_msg *msg = vsw_msg_alloc(verb);
+
+	if (msg == NULL) {
+		control_retry(control);
+		return NULL;
+	}
+	msg->guest = guest;
+	msg->reply_to = control->loop;
+	return msg;
+}
 
 /*
  * Down.
@@ -281,6 +318,7 @@ vsw_control_create(const struct vsw_control_setup *setup)
 	vsw_loop_on_msg(control->loop, VSW_MSG_QUIET, on_quiet, control);
 	vsw_loop_on_msg(control->loop, VSW_MSG_REQUEST, on_request, control);
 	entry_register(control);
+	routes_register(control);
 	ask_register(control);
 	alter_start(control, setup->conf);
 	return control;

@@ -4,10 +4,12 @@
  * what is marked: the control lcore.
  *
  *   control.c   the life of the role: start, signals, closing down
- *   entry.c     a guest, step by step up and down; the routes
+ *   entry.c     a guest, step by step up and down
+ *   routes.c    which of them may talk to which
  *   hosts.c     its sockets for hosts
  *   place.c     which lcores serve it
- *   alter.c     what a request that alters guests means, one at a time
+ *   plan.c      what a request that alters guests comes to
+ *   alter.c     carrying it out, one at a time
  *   ask.c       what others want to know
  *   request.c   how they ask: the side of the other threads
  */
@@ -151,12 +153,16 @@ void entry_leave(struct entry *entry);
 int entry_change(struct entry *entry, const struct vsw_guest_spec *spec);
 struct entry *entry_by_cid(struct vsw_control *control, uint32_t cid);
 struct entry *entry_by_who(struct vsw_control *control, const char *who);
+void entry_register(struct vsw_control *control);
+
+/* routes.c */
+/* Set in the conf what routes are made of: groups, hairpin, CIDs of the host. */
+void routes_join(struct entry *entry);
+/* Let go of its groups. */
+void routes_leave(struct entry *entry);
 /* Make new routes soon. @return their number. */
 uint64_t routes_renew(struct vsw_control *control);
-void entry_register(struct vsw_control *control);
-/* A message, or NULL after which everything is tried again. */
-struct vsw_msg *control_alloc(struct vsw_control *control, enum vsw_verb verb,
-			      const struct vsw_guest_conf *guest);
+void routes_register(struct vsw_control *control);
 
 /* hosts.c */
 /* Make all sockets; or none. @param path out: where that failed. @return 0 or -errno. */
@@ -176,6 +182,22 @@ void place(const struct vsw_control *control, struct vsw_guest_conf *guest, int3
 /* How many guests a loop polls, or bridges. */
 unsigned int place_n_polled(const struct vsw_control *control, const struct vsw_loop *loop);
 unsigned int place_n_bridged(const struct vsw_control *control, const struct vsw_loop *loop);
+
+/* plan.c */
+/* What a request comes to. */
+struct plan {
+	struct vsw_request *req;     /* whose error is set */
+	const struct vsw_conf *conf; /* of APPLY: who is at fault is told by its place */
+	bool leaves[VSW_GUESTS_MAX]; /* by slot */
+	bool stays[VSW_GUESTS_MAX];  /* named by the request, so not to be compared with itself */
+	const struct vsw_guest_spec *change[VSW_GUESTS_MAX];
+	const struct vsw_conf_guest *coming[VSW_GUESTS_MAX];
+	unsigned int n_coming;
+	bool from_config;
+};
+/* Find out what plan->req comes to; @p guest is room for the one that it names, kept as long as the
+ * plan. @return 0, or -errno with the request's sentence. */
+int plan_make(struct vsw_control *control, struct plan *plan, struct vsw_conf_guest *guest);
 
 /* alter.c */
 void alter_start(struct vsw_control *control, const struct vsw_conf *conf);
@@ -201,6 +223,11 @@ void request_answer(struct vsw_control *control, struct vsw_request *req);
 void request_turn_away(struct vsw_control *control, struct vsw_request *req);
 
 /* control.c */
+/* A message, or NULL after which everything is tried again. */
+struct vsw_msg *control_alloc(struct vsw_control *control, enum vsw_verb verb,
+			      const struct vsw_guest_conf *guest);
+/* Something found no memory: try everything again, soon. */
+void control_retry(struct vsw_control *control);
 void control_go_down(struct vsw_control *control, int exit_status);
 /* The last guest has left. */
 void control_on_empty(struct vsw_control *control);

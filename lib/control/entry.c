@@ -25,8 +25,6 @@
  * After that nobody names it and it is freed. What hosts have not read yet is flushed without
  * it. A guest may turn back at any step up: it then goes down from where it is.
  */
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -36,169 +34,13 @@
 #include <rte_cycles.h>
 #include <rte_lcore.h>
 
-#define VSW_LOGTYPE vsw_log_control
 #include "vsw_base.h"
-#include "vsw_log.h"
 #include "vsw_number.h"
 #include "vsw_trace.h"
 #include "control_priv.h"
 
-extern int vsw_log_control;
-
 /* A guest that posts no receive buffers is not told. */
 #define DRAIN_TIMEOUT_MS 500
-
-#define RETRY_MS 1
-
-static void
-on_retry(struct rte_timer *timer, void *arg)
-{
-	struct vsw_control *control = arg;
-
-	if (control->routes_are_old)
-		routes_renew(control);
-	entry_advance_all(control);
-}
-
-static void
-retry_later(struct vsw_control *control)
-{
-	rte_timer_reset_sync(&control->retry_timer, rte_get_timer_hz() / 1000 * RETRY_MS, SINGLE,
-			     rte_lcore_id(), on_retry, control);
-}
-
-struct vsw_msg *
-control_alloc(struct vsw_control *control, enum vsw_verb verb, const struct vsw_guest_conf *guest)
-{
-	struct vsw_msg *msg = vsw_msg_alloc(verb);
-
-	if (msg == NULL) {
-		retry_later(control);
-		return NULL;
-	}
-	msg->guest = guest;
-	msg->reply_to = control->loop;
-	return msg;
-}
-
-/*
- * Routes.
- */
-
-static bool
-publish(struct vsw_control *control, struct vsw_msg **msgs)
-{
-	const struct vsw_guest_conf *guest[VSW_GUESTS_MAX];
-	unsigned int n = 0;
-
-	for (unsigned int i = 0; i < control->n_poll; i++) {
-		msgs[i] = control_alloc(control, VSW_MSG_ROUTES, NULL);
-		if (msgs[i] == NULL)
-			return false;
-	}
-	for (unsigned int i = 0; i < VSW_GUESTS_MAX; i++) {
-		if (control->entry[i] != NULL && !control->entry[i]->is_leaving)
-			guest[n++] = &control->entry[i]->conf;
-	}
-	control->old_routes = control->routes;
-	control->routes = vsw_routes_create(guest, n);
-	if (control->routes == NULL) {
-		control->routes = control->old_routes;
-		retry_later(control);
-		return false;
-	}
-	return true;
-}
-
-uint64_t
-routes_renew(struct vsw_control *control)
-{
-	struct vsw_msg *msgs[RTE_MAX_LCORE] = {NULL};
-
-	control->routes_are_old = true;
-	if (control->n_unrouted > 0)
-		return control->published + 1;
-	if (!publish(control, msgs)) {
-		for (unsigned int i = 0; i < control->n_poll; i++)
-			vsw_msg_free(msgs[i]);
-		return control->published + 1;
-	}
-	control->routes_are_old = false;
-	control->published++;
-	control->n_unrouted = control->n_poll;
-	for (unsigned int i = 0; i < control->n_poll; i++) {
-		msgs[i]->routes = control->routes;
-		vsw_msg_send(control->poll[i], msgs[i]);
-	}
-	return control->published;
-}
-
-static void
-on_routed(void *ctx, struct vsw_msg *msg)
-{
-	struct vsw_control *control = ctx;
-
-	vsw_msg_free(msg);
-	if (--control->n_unrouted > 0)
-		return;
-	vsw_routes_destroy(control->old_routes);
-	control->old_routes = NULL;
-	control->routed = control->published;
-	vsw_trace_routes_changed(control->routed);
-	if (control->routes_are_old)
-		routes_renew(control);
-	entry_advance_all(control);
-	alter_check_end(control);
-}
-
-/*
- * Groups: routes compare numbers.
- */
-
-static uint16_t
-group_join(struct vsw_control *control, const char *name)
-{
-	unsigned int number, free = control->n_groups;
-
-	for (number = 0; number < control->n_groups; number++) {
-		if (control->group[number].n_guests == 0)
-			free = number;
-		else if (strcmp(control->group[number].name, name) == 0)
-			break;
-	}
-	if (number == control->n_groups)
-		number = free;
-	if (number == control->n_groups)
-		control->n_groups++;
-	if (control->group[number].n_guests++ == 0)
-		strlcpy(control->group[number].name, name, sizeof(control->group[number].name));
-	return (uint16_t)number;
-}
-
-static int
-compare_groups(const void *a, const void *b)
-{
-	return *(const uint16_t *)a - *(const uint16_t *)b;
-}
-
-static void
-groups_join(struct entry *entry)
-{
-	struct vsw_guest_conf *conf = &entry->conf;
-
-	conf->n_groups = entry->spec.n_groups;
-	for (unsigned int i = 0; i < conf->n_groups; i++)
-		conf->group[i] = group_join(entry->control, entry->spec.group[i]);
-	qsort(conf->group, conf->n_groups, sizeof(conf->group[0]), compare_groups);
-}
-
-static void
-groups_leave(struct entry *entry)
-{
-	for (unsigned int i = 0; i < entry->conf.n_groups; i++)
-		entry->control->group[entry->conf.group[i]].n_guests--;
-	entry->conf.n_groups = 0;
-}
 
 /*
  * The object.
@@ -245,19 +87,6 @@ set_limits(struct vsw_guest_conf *conf, const struct vsw_guest_spec *spec)
 	set_word(&conf->max_loans, spec->max_loans);
 }
 
-/* What routes are made of. */
-static void
-set_routes(struct entry *entry)
-{
-	const struct vsw_guest_spec *spec = &entry->spec;
-	struct vsw_guest_conf *conf = &entry->conf;
-
-	groups_join(entry);
-	conf->hairpin = spec->hairpin;
-	conf->n_host_cids = spec->n_host_cids;
-	memcpy(conf->host_cid, spec->host_cid, sizeof(conf->host_cid));
-}
-
 struct entry *
 entry_create(struct vsw_control *control, const struct vsw_guest_spec *spec, bool from_config)
 {
@@ -275,7 +104,7 @@ entry_create(struct vsw_control *control, const struct vsw_guest_spec *spec, boo
 	entry->conf.is_client = spec->client;
 	entry->conf.access = access_of(control, spec);
 	set_limits(&entry->conf, spec);
-	set_routes(entry);
+	routes_join(entry);
 	place(control, &entry->conf, spec->lcore);
 	rte_timer_init(&entry->drain_timer);
 
@@ -294,7 +123,7 @@ entry_free(struct entry *entry)
 	if (entry->is_listening && !entry->conf.is_client)
 		unlink(entry->conf.socket); /* vswd ends in a hurry: nobody has unlistened */
 	rte_timer_stop_sync(&entry->drain_timer);
-	groups_leave(entry);
+	routes_leave(entry);
 	control->entry[entry->conf.id] = NULL;
 	control->n_entries--;
 	free(entry);
@@ -466,8 +295,8 @@ entry_change(struct entry *entry, const struct vsw_guest_spec *spec)
 	entry->spec = *spec;
 	set_limits(&entry->conf, spec);
 	if (diff & VSW_SPEC_DIFF_ROUTES) {
-		groups_leave(entry);
-		set_routes(entry);
+		routes_leave(entry);
+		routes_join(entry);
 	}
 	return 0;
 }
@@ -482,18 +311,36 @@ entry_of(struct vsw_control *control, struct vsw_msg *msg)
 	return control->entry[msg->guest->id];
 }
 
+/* The answer to the last step has come. @return whose; it is to be advanced. */
+static struct entry *
+take_answer(void *ctx, struct vsw_msg *msg)
+{
+	struct entry *entry = entry_of(ctx, msg);
+
+	entry->is_awaiting = false;
+	vsw_msg_free(msg);
+	return entry;
+}
+
+/* One to a step up, which may have failed. @param what cannot be served then. */
+static void
+take_success(struct entry *entry, struct vsw_msg *msg, bool *done, const char *what)
+{
+	entry->is_awaiting = false;
+	*done = msg->result == 0;
+	if (msg->result != 0)
+		fail(entry, what, msg->result);
+	vsw_msg_free(msg);
+	entry_advance(entry);
+}
+
 static void
 on_account_open(void *ctx, struct vsw_msg *msg)
 {
 	struct entry *entry = entry_of(ctx, msg);
 
-	entry->is_awaiting = false;
-	entry->has_account = msg->result == 0;
 	entry->bridge_tally = msg->tally;
-	if (msg->result != 0)
-		fail(entry, "it", msg->result);
-	vsw_msg_free(msg);
-	entry_advance(entry);
+	take_success(entry, msg, &entry->has_account, "it");
 }
 
 static void
@@ -501,13 +348,8 @@ on_attached(void *ctx, struct vsw_msg *msg)
 {
 	struct entry *entry = entry_of(ctx, msg);
 
-	entry->is_awaiting = false;
-	entry->is_attached = msg->result == 0;
 	entry->poll_tally = msg->tally;
-	if (msg->result != 0)
-		fail(entry, "it", msg->result);
-	vsw_msg_free(msg);
-	entry_advance(entry);
+	take_success(entry, msg, &entry->is_attached, "it");
 }
 
 static void
@@ -515,12 +357,7 @@ on_listening(void *ctx, struct vsw_msg *msg)
 {
 	struct entry *entry = entry_of(ctx, msg);
 
-	entry->is_awaiting = false;
-	entry->is_listening = msg->result == 0;
-	if (msg->result != 0)
-		fail(entry, entry->conf.socket, msg->result);
-	vsw_msg_free(msg);
-	entry_advance(entry);
+	take_success(entry, msg, &entry->is_listening, entry->conf.socket);
 }
 
 static void
@@ -540,44 +377,36 @@ on_drained(void *ctx, struct vsw_msg *msg)
 static void
 on_unlistened(void *ctx, struct vsw_msg *msg)
 {
-	struct entry *entry = entry_of(ctx, msg);
+	struct entry *entry = take_answer(ctx, msg);
 
-	vsw_msg_free(msg);
 	entry->is_listening = false;
-	entry->is_awaiting = false;
 	entry_advance(entry);
 }
 
 static void
 on_passed(void *ctx, struct vsw_msg *msg)
 {
-	struct entry *entry = entry_of(ctx, msg);
+	struct entry *entry = take_answer(ctx, msg);
 
-	vsw_msg_free(msg);
 	entry->has_passed = true;
-	entry->is_awaiting = false;
 	entry_advance(entry);
 }
 
 static void
 on_detached(void *ctx, struct vsw_msg *msg)
 {
-	struct entry *entry = entry_of(ctx, msg);
+	struct entry *entry = take_answer(ctx, msg);
 
-	vsw_msg_free(msg);
 	entry->is_attached = false;
-	entry->is_awaiting = false;
 	entry_advance(entry);
 }
 
 static void
 on_account_closed(void *ctx, struct vsw_msg *msg)
 {
-	struct entry *entry = entry_of(ctx, msg);
+	struct entry *entry = take_answer(ctx, msg);
 
-	vsw_msg_free(msg);
 	entry->has_account = false;
-	entry->is_awaiting = false;
 	entry_advance(entry);
 }
 
@@ -610,7 +439,6 @@ entry_register(struct vsw_control *control)
 		{VSW_MSG_DRAINED, on_drained},
 		{VSW_MSG_LISTENING, on_listening},
 		{VSW_MSG_PASSED, on_passed},
-		{VSW_MSG_ROUTED, on_routed},
 		{VSW_MSG_UNLISTENED, on_unlistened},
 		{VSW_MSG_VMM, on_vmm},
 	};

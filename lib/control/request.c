@@ -144,38 +144,6 @@ end(struct vsw_request *req, int rc)
 }
 
 int
-vsw_control_add_guest(struct vsw_control *control, const struct vsw_guest_spec *spec,
-		      char error[VSW_ERROR_SIZE])
-{
-	struct vsw_request *req = new_request(VSW_REQUEST_ADD_GUEST, NULL, error);
-
-	if (req == NULL)
-		return -ENOMEM;
-	req->spec = *spec;
-	return end(req, call(control, req, error));
-}
-
-int
-vsw_control_remove_guest(struct vsw_control *control, const char *who, char error[VSW_ERROR_SIZE])
-{
-	struct vsw_request *req = new_request(VSW_REQUEST_REMOVE_GUEST, who, error);
-
-	return req != NULL ? end(req, call(control, req, error)) : -ENOMEM;
-}
-
-int
-vsw_control_change_guest(struct vsw_control *control, const char *who,
-			 const struct vsw_guest_spec *spec, char error[VSW_ERROR_SIZE])
-{
-	struct vsw_request *req = new_request(VSW_REQUEST_CHANGE_GUEST, who, error);
-
-	if (req == NULL)
-		return -ENOMEM;
-	req->spec = *spec;
-	return end(req, call(control, req, error));
-}
-
-int
 vsw_control_list_guests(struct vsw_control *control, const char *who,
 			struct vsw_guest_info **guests, unsigned int *n, char error[VSW_ERROR_SIZE])
 {

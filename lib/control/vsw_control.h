@@ -8,13 +8,13 @@
  * Other threads (API, telemetry) ask it for something by a request: an object of theirs that
  * the control lcore fills and hands back.
  *
- *   struct vsw_guest_spec spec;
- *   char error[VSW_ERROR_SIZE];
+ *   struct vsw_request *req = calloc(1, sizeof(*req));
  *
- *   vsw_guest_spec_init(&spec);                         see vsw_guest_spec.h: keys and values
+ *   req->verb = VSW_REQUEST_ADD_GUEST;
+ *   vsw_guest_spec_init(&req->spec);                    see vsw_guest_spec.h: keys and values
  *   ...
- *   if (vsw_control_add_guest(control, &spec, error) != 0)
- *           answer(400, error);                         one sentence, nothing was changed
+ *   if (vsw_control_call(control, req) != 0)
+ *           answer(400, req->error);                    one sentence, nothing was changed
  *
  * or, without waiting for the answer,
  *
@@ -115,9 +115,25 @@ struct vsw_control_info {
  */
 
 enum vsw_request_verb {
-	VSW_REQUEST_ADD_GUEST,     /**< spec */
-	VSW_REQUEST_REMOVE_GUEST,  /**< who */
-	VSW_REQUEST_CHANGE_GUEST,  /**< who, spec, expected */
+	/**
+	 * spec. When it is answered the guest's sockets listen. It is attached to the polling lcore
+	 * with the fewest guests, or the one that spec.lcore names, and to the bridge with the
+	 * fewest.
+	 */
+	VSW_REQUEST_ADD_GUEST,
+	/**
+	 * who. Its connections are reset, what it had sent to hosts is flushed, its sockets are
+	 * closed and unlinked. When it is answered CID, name and paths can be used again.
+	 */
+	VSW_REQUEST_REMOVE_GUEST,
+	/**
+	 * who, spec, expected. Name, groups, hairpin, host CIDs, limits, window, queue size, plain
+	 * sockets, mode and owner of the sockets change under the running guest; established
+	 * connections live on unless its new groups forbid them, and keep the window they have.
+	 * Anything else (VSW_SPEC_DIFF_PLACE) removes the guest and adds it anew: its VMM has to
+	 * connect again.
+	 */
+	VSW_REQUEST_CHANGE_GUEST,
 	VSW_REQUEST_APPLY,         /**< conf: see vsw_control_reload() */
 	VSW_REQUEST_LIST_GUESTS,   /**< who, or "": all; with_hists. Gives guests, n_guests */
 	VSW_REQUEST_LIST_CONNS,    /**< query. Gives page */
@@ -176,29 +192,6 @@ void vsw_request_clear(struct vsw_request *req);
  * The same, one function each, that wait. @return 0 or -errno with a sentence in @p error; then
  * nothing was changed, unless the sentence says so.
  */
-
-/**
- * Add a guest; when this returns 0 its sockets listen. It is attached to the polling lcore with
- * the fewest guests, or the one that spec->lcore names, and to the bridge with the fewest.
- */
-int vsw_control_add_guest(struct vsw_control *control, const struct vsw_guest_spec *spec,
-			  char error[VSW_ERROR_SIZE]);
-
-/**
- * Remove a guest. Its connections are reset, what it had sent to hosts is flushed, its sockets
- * are closed and unlinked. When this returns 0, CID, name and paths can be used again.
- */
-int vsw_control_remove_guest(struct vsw_control *control, const char *who,
-			     char error[VSW_ERROR_SIZE]);
-
-/**
- * Make a guest what @p spec says. Name, groups, hairpin, limits, window, queue size, mode and
- * owner of the sockets change under the running guest; established connections live on unless
- * its new groups forbid them, and keep the window they have. Anything else (CID, paths,
- * client, lcore) removes the guest and adds it anew: its VMM has to connect again.
- */
-int vsw_control_change_guest(struct vsw_control *control, const char *who,
-			     const struct vsw_guest_spec *spec, char error[VSW_ERROR_SIZE]);
 
 /**
  * Read the configuration file again, on the calling thread, and apply the difference: guests

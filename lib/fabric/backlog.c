@@ -10,7 +10,6 @@ vsw_backlog_init(struct vsw_backlog *backlog)
 	vsw_spill_init(&backlog->spill);
 	backlog->first_loan = NULL;
 	backlog->last_loan = &backlog->first_loan;
-	backlog->n_loans = 0;
 	backlog->n_unreported = 0;
 	backlog->timed_since = 0;
 	backlog->timed_left = 0;
@@ -32,7 +31,6 @@ vsw_backlog_lend(struct vsw_backlog *backlog, struct vsw_msg *msg)
 	msg->next = NULL;
 	*backlog->last_loan = msg;
 	backlog->last_loan = &msg->next;
-	backlog->n_loans++;
 	if (msg->since != 0 && backlog->timed_since == 0) {
 		backlog->timed_since = msg->since;
 		backlog->timed_left = vsw_backlog_len(backlog);
@@ -62,7 +60,6 @@ unlink_first(struct vsw_backlog *backlog)
 	backlog->first_loan = msg->next;
 	if (backlog->first_loan == NULL)
 		backlog->last_loan = &backlog->first_loan;
-	backlog->n_loans--;
 	msg->next = NULL;
 	return msg;
 }
@@ -129,6 +126,5 @@ vsw_backlog_drop(struct vsw_backlog *backlog)
 	backlog->timed_since = 0;
 	backlog->first_loan = NULL;
 	backlog->last_loan = &backlog->first_loan;
-	backlog->n_loans = 0;
 	return loans;
 }

@@ -26,7 +26,6 @@
 struct vsw_backlog {
 	struct vsw_spill spill;
 	struct vsw_msg *first_loan, **last_loan;
-	unsigned int n_loans;
 	uint32_t n_unreported; /**< bytes taken that no loan has reported */
 	uint64_t timed_since;  /**< `since` of the loan that is timed; 0: none is */
 	size_t timed_left;     /**< bytes up to its end */

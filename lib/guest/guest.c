@@ -13,7 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "vsw_now.h"
 
 /* A polling guest looks after its vhost-user connection once in this many empty passes. */
 #define CHECK_EVERY 4096
@@ -24,10 +25,7 @@
 uint64_t
 vsw_guest_now_ms(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	return (uint64_t)vsw_now_ms();
 }
 
 int
@@ -224,18 +222,6 @@ uint32_t
 vsw_guest_cid(const struct vsw_guest *g)
 {
 	return g->cid;
-}
-
-uint64_t
-vsw_guest_features(const struct vsw_guest *g)
-{
-	return g->features;
-}
-
-uint64_t
-vsw_guest_protocol_features(const struct vsw_guest *g)
-{
-	return g->protocol_features;
 }
 
 const char *

@@ -40,8 +40,6 @@
 #define SLOT_GAPS_LEN 1024
 #define SLOT_LEN 69632 /* the sum, in whole pages */
 
-#define SCRATCH_LEN (4u << 20)
-
 #define N_SOCK_BUCKETS 1024
 
 /* Linux: SKB_TRUESIZE(0), GOOD_COPY_LEN, VSOCK_CLOSE_TIMEOUT. */
@@ -69,16 +67,9 @@ struct piece {
 /* What the driver remembers of a chain in flight, by head. */
 struct in_flight {
 	bool is_used;      /* the entry, not the chain */
-	bool is_raw;       /* posted by a raw call: completion is kept for wait_head */
 	uint16_t n_descs;  /* to give back */
 	uint32_t writable; /* most that used.len may be */
 	unsigned int buf;  /* receive buffer or slot */
-};
-
-/* A raw chain that came back, by head, until somebody asks or posts the head again. */
-struct raw_done {
-	bool is_done;
-	uint32_t len;
 };
 
 struct ring {
@@ -97,9 +88,8 @@ struct ring {
 	uint16_t free_head;
 	uint16_t n_free;
 	uint16_t n_in_flight;
-	struct in_flight *flight;  /* [size] */
-	struct raw_done *raw_done; /* [size] */
-	uint16_t *order;           /* free list links, [size], out of the device's reach */
+	struct in_flight *flight; /* [size] */
+	uint16_t *order;          /* free list links, [size], out of the device's reach */
 
 	int kick_fd;
 	int call_fd;      /* ours: the eventfd, or our end of the socketpair */
@@ -188,7 +178,6 @@ struct vsw_guest {
 	unsigned int *free_slots; /* a stack: a hot slot is a cached slot */
 	unsigned int n_free_slots;
 	uint64_t event_gpa;
-	uint64_t scratch_gpa, scratch_end;
 
 	/* frontend.c */
 	int vhost_fd;
@@ -252,6 +241,8 @@ void memory_fini(struct vsw_guest *g);
 int memory_add_region(struct vsw_guest *g, size_t len);
 uint64_t memory_user_addr(const struct vsw_guest *g, uint64_t gpa);
 uint64_t memory_recv_gpa(const struct vsw_guest *g, unsigned int buf);
+/* Guest memory by address, NULL outside of it. */
+void *memory_va(const struct vsw_guest *g, uint64_t gpa);
 uint64_t memory_slot_gpa(const struct vsw_guest *g, unsigned int slot);
 
 /* ring.c */

@@ -2,7 +2,7 @@
 /*
  * Guest memory, and what lies where in it:
  *
- *	ring 0 | ring 1 | ring 2 | event buffers | receive buffers | scratch | packet slots
+ *	ring 0 | ring 1 | ring 2 | event buffers | receive buffers | packet slots
  *
  * The regions follow each other in guest-physical space and in ours, so that the driver
  * needs no translation table, but each is a mapping of its own for the device: a buffer
@@ -105,10 +105,6 @@ layout(struct vsw_guest *g, uint64_t border[2])
 	border[0] = page_up(gpa + (uint64_t)g->recv_stride * g->n_recv_bufs / 2);
 	gpa = page_up(gpa + (uint64_t)g->recv_stride * g->n_recv_bufs);
 
-	g->scratch_gpa = gpa;
-	g->scratch_end = gpa + SCRATCH_LEN;
-	gpa = g->scratch_end;
-
 	/* QEMU's ring full of packets; with half of that, small ones are a fifth slower. */
 	g->n_slots = conf->ring_size < N_SLOTS_MAX ? conf->ring_size : N_SLOTS_MAX;
 	g->slots_gpa = gpa;
@@ -157,9 +153,9 @@ memory_init(struct vsw_guest *g)
 	for (unsigned int q = 0; q < VSW_GUEST_N_QUEUES; q++) {
 		struct ring *r = &g->rings[q];
 
-		r->desc = vsw_guest_va(g, r->desc_gpa);
-		r->avail = vsw_guest_va(g, r->avail_gpa);
-		r->used = vsw_guest_va(g, r->used_gpa);
+		r->desc = memory_va(g, r->desc_gpa);
+		r->avail = memory_va(g, r->avail_gpa);
+		r->used = memory_va(g, r->used_gpa);
 	}
 	return 0;
 }
@@ -194,7 +190,7 @@ memory_add_region(struct vsw_guest *g, size_t len)
 }
 
 void *
-vsw_guest_va(const struct vsw_guest *g, uint64_t gpa)
+memory_va(const struct vsw_guest *g, uint64_t gpa)
 {
 	if (gpa < g->base_gpa || gpa >= g->base_gpa + g->mem_len)
 		return NULL;
@@ -223,22 +219,4 @@ uint64_t
 memory_slot_gpa(const struct vsw_guest *g, unsigned int slot)
 {
 	return g->slots_gpa + (uint64_t)slot * SLOT_LEN;
-}
-
-void *
-vsw_guest_alloc(struct vsw_guest *g, size_t len, uint64_t *gpa)
-{
-	uint64_t at = (g->scratch_gpa + 63) & ~63ull;
-
-	if (len > g->scratch_end - at)
-		return NULL;
-	g->scratch_gpa = at + len;
-	*gpa = at;
-	return vsw_guest_va(g, at);
-}
-
-uint64_t
-vsw_guest_region_end(const struct vsw_guest *g, unsigned int i)
-{
-	return i < g->n_regions ? g->regions[i].gpa + g->regions[i].len : 0;
 }

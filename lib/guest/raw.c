@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The calls that break rules. They go through the same ring accounting as everything else,
- * so that what the device does about them can be told from what the driver lost.
+ * The calls that break rules of the protocol. They go through the same ring accounting as
+ * everything else, so that what the device does about them can be told from what the driver lost.
  */
 #include "guest_priv.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define N_RAW_DESCS_MAX 4096
 
 void
 vsw_guest_set_raw(struct vsw_guest *g, bool is_raw)
@@ -103,112 +101,4 @@ vsw_guest_hold_recv(struct vsw_guest *g, bool is_held)
 	g->n_held = 0;
 	if (g->is_running)
 		ring_publish(&g->rings[VSW_GUEST_TO_GUEST]);
-}
-
-/* The raw chain is in the table as a proper one; now break it as told. */
-static void
-bend(struct ring *r, uint16_t head, unsigned int n, enum vsw_guest_chain_end end)
-{
-	uint16_t last = head;
-
-	for (unsigned int i = 1; i < n; i++)
-		last = r->desc[last].next;
-	switch (end) {
-	case VSW_GUEST_CHAIN_PROPER:
-		break;
-	case VSW_GUEST_CHAIN_LOOP:
-		r->desc[last].flags |= VRING_DESC_F_NEXT;
-		r->desc[last].next = head;
-		break;
-	case VSW_GUEST_CHAIN_OUTSIDE:
-		r->desc[last].flags |= VRING_DESC_F_NEXT;
-		r->desc[last].next = r->size;
-		break;
-	case VSW_GUEST_CHAIN_BAD_HEAD:
-		r->avail->ring[(uint16_t)(r->avail_idx - 1) % r->size] = r->size;
-		break;
-	}
-}
-
-int
-vsw_guest_post(struct vsw_guest *g, enum vsw_guest_queue queue, const struct vsw_guest_desc *desc,
-	       unsigned int n, enum vsw_guest_chain_end end)
-{
-	struct ring *r = &g->rings[queue];
-	struct piece *pieces;
-	int head;
-
-	if (n == 0 || n > N_RAW_DESCS_MAX)
-		return guest_fail(g, -EINVAL, "posting a chain of %u descriptors", n);
-	pieces = calloc(n, sizeof(*pieces));
-	if (pieces == NULL)
-		return -ENOMEM;
-	for (unsigned int i = 0; i < n; i++)
-		pieces[i] = (struct piece){desc[i].addr, desc[i].len, desc[i].flags};
-	head = ring_add(r, pieces, n, 0, 0);
-	free(pieces);
-	if (head < 0)
-		return guest_fail(g, head, "posting a chain of %u: %u descriptors are free", n,
-				  r->n_free);
-	r->flight[head].is_raw = true;
-	r->raw_done[head].is_done = false;
-	bend(r, (uint16_t)head, n, end);
-	ring_publish(r);
-	return head;
-}
-
-struct head_wait {
-	const struct ring *r;
-	int head;
-};
-
-static bool
-is_head_done(void *arg)
-{
-	const struct head_wait *w = arg;
-
-	return w->r->raw_done[w->head].is_done;
-}
-
-int
-vsw_guest_wait_head(struct vsw_guest *g, enum vsw_guest_queue queue, int head, uint32_t *len,
-		    int timeout_ms)
-{
-	struct head_wait w = {.r = &g->rings[queue], .head = head};
-	int err = guest_wait(g, is_head_done, &w, timeout_ms, "the used entry of a raw chain");
-
-	if (err < 0)
-		return err;
-	*len = w.r->raw_done[head].len;
-	g->rings[queue].raw_done[head].is_done = false;
-	return 0;
-}
-
-void
-vsw_guest_ring_view(struct vsw_guest *g, enum vsw_guest_queue queue,
-		    struct vsw_guest_ring_view *view)
-{
-	struct ring *r = &g->rings[queue];
-
-	*view = (struct vsw_guest_ring_view){
-		.size = r->size,
-		.desc = r->desc,
-		.avail = r->avail,
-		.used = r->used,
-	};
-}
-
-void
-vsw_guest_jump_avail(struct vsw_guest *g, enum vsw_guest_queue queue, uint16_t delta)
-{
-	struct ring *r = &g->rings[queue];
-
-	__atomic_store_n(&r->avail->idx, (uint16_t)(r->avail->idx + delta), __ATOMIC_RELEASE);
-	ring_kick(r);
-}
-
-void
-vsw_guest_kick(struct vsw_guest *g, enum vsw_guest_queue queue)
-{
-	ring_kick(&g->rings[queue]);
 }

@@ -28,8 +28,7 @@ ring_init(struct ring *r, struct vsw_guest *g, enum vsw_guest_queue queue)
 	r->kick_fd = r->call_fd = r->call_peer_fd = -1;
 	r->flight = calloc(r->size, sizeof(*r->flight));
 	r->order = calloc(r->size, sizeof(*r->order));
-	r->raw_done = calloc(r->size, sizeof(*r->raw_done));
-	return r->flight != NULL && r->order != NULL && r->raw_done != NULL ? 0 : -ENOMEM;
+	return r->flight != NULL && r->order != NULL ? 0 : -ENOMEM;
 }
 
 void
@@ -37,7 +36,6 @@ ring_fini(struct ring *r)
 {
 	free(r->flight);
 	free(r->order);
-	free(r->raw_done);
 }
 
 /* A driver that just loaded: zeroed rings, all descriptors free. */
@@ -75,7 +73,7 @@ int
 ring_add(struct ring *r, const struct piece *pieces, unsigned int n, uint64_t table_gpa,
 	 unsigned int buf)
 {
-	struct vring_desc *table = table_gpa != 0 ? vsw_guest_va(r->g, table_gpa) : r->desc;
+	struct vring_desc *table = table_gpa != 0 ? memory_va(r->g, table_gpa) : r->desc;
 	uint16_t head = r->free_head, at = head, last = head;
 	unsigned int n_ring = table_gpa != 0 ? 1 : n;
 	struct in_flight *f;
@@ -179,7 +177,7 @@ free_chain(struct ring *r, uint16_t head)
 
 /*
  * Takes one used entry. Returns 1 with the buffer and length, 0 when there is none, -1 for
- * an entry that was a raw chain's or that broke a rule: it is consumed, nothing to do.
+ * an entry that broke a rule: it is consumed, nothing to do.
  */
 int
 ring_pop(struct ring *r, unsigned int *buf, uint32_t *len)
@@ -212,10 +210,7 @@ ring_pop(struct ring *r, unsigned int *buf, uint32_t *len)
 				r->queue, *len, f->writable);
 	*buf = f->buf;
 	free_chain(r, (uint16_t)id);
-	if (!f->is_raw)
-		return 1;
-	r->raw_done[id] = (struct raw_done){.is_done = true, .len = *len};
-	return -1;
+	return 1;
 }
 
 static uint16_t *

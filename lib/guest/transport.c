@@ -147,7 +147,7 @@ put_packet(struct vsw_guest *g, const uint8_t *hdr, const void *payload, uint32_
 		return -EAGAIN;
 	slot = g->free_slots[g->n_free_slots - 1];
 	gpa = memory_slot_gpa(g, slot);
-	va = vsw_guest_va(g, gpa);
+	va = memory_va(g, gpa);
 	memcpy(va + SLOT_HDR_OFF, hdr, VSW_PKT_HDR_LEN);
 	if (conf->send_shape == VSW_GUEST_SEND_ONE || len == 0) {
 		memcpy(va + SLOT_DATA_OFF, len != 0 ? payload : "", len);
@@ -292,7 +292,7 @@ input(struct vsw_guest *g, unsigned int buf, uint32_t used)
 		return;
 	}
 	for (unsigned int i = 0; i < n; i++)
-		iov[i] = (struct iovec){vsw_guest_va(g, pieces[i].gpa), pieces[i].len};
+		iov[i] = (struct iovec){memory_va(g, pieces[i].gpa), pieces[i].len};
 	vsw_iov_copy_out(hdr, iov, n, sizeof(hdr));
 	vsw_pkt_decode(&pkt, hdr, sizeof(hdr), used - VSW_PKT_HDR_LEN, g->cid);
 	g->stats.packets_received++;
@@ -363,7 +363,7 @@ process_event(struct vsw_guest *g)
 		did = true;
 		if (got < 0)
 			continue;
-		memcpy(&id, vsw_guest_va(g, g->event_gpa + buf * 8), sizeof(id));
+		memcpy(&id, memory_va(g, g->event_gpa + buf * 8), sizeof(id));
 		if (len != sizeof(id) || le32toh(id) != VSW_EVENT_TRANSPORT_RESET) {
 			guest_violation(g, "event %u in %u bytes", le32toh(id), len);
 		} else {

@@ -172,10 +172,6 @@ int vsw_guest_stop(struct vsw_guest *g);
 /** CID as last read from the device; 0 before that. */
 uint32_t vsw_guest_cid(const struct vsw_guest *g);
 
-/** Features and protocol features that were negotiated. */
-uint64_t vsw_guest_features(const struct vsw_guest *g);
-uint64_t vsw_guest_protocol_features(const struct vsw_guest *g);
-
 /**
  * Read @p size bytes at @p offset of the device's configuration, at any time while
  * attached. @return 0; -EPROTO when the reply is not one (wrong size, offset or flags).

@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file
- * A synthetic guest that misbehaves: any packet, any descriptor chain, any index, any
- * vhost-user message.
+ * A synthetic guest that misbehaves: any packet, any vhost-user message. Its rings are right; who
+ * wants others writes them himself (test/daemon/hostile.h).
  *
  * Calls here check nothing of what they are told to send. The well-behaved parts of the
- * guest go on working beside them: a raw chain is accounted in the ring like any other, so
- * sockets survive it, unless the caller writes ring memory through vsw_guest_ring_view().
+ * guest go on working beside them.
  *
  * Thread-safety: the guest's thread.
  */
 #ifndef VSW_GUEST_RAW_H
 #define VSW_GUEST_RAW_H
-
-#include <linux/virtio_ring.h>
 
 #include "vsw_guest.h"
 #include "vsw_packet.h"
@@ -47,59 +44,6 @@ int vsw_guest_wait_used(struct vsw_guest *g, enum vsw_guest_queue queue, int tim
 /** With @p is_held, used receive buffers are kept instead of posted again. */
 void vsw_guest_hold_recv(struct vsw_guest *g, bool is_held);
 
-/** Memory of the guest for a raw chain; zeroed, 64-byte aligned, freed with the guest. */
-void *vsw_guest_alloc(struct vsw_guest *g, size_t len, uint64_t *gpa);
-
-/** Guest memory by address, NULL outside of it. */
-void *vsw_guest_va(const struct vsw_guest *g, uint64_t gpa);
-
-/** @return address of the first byte after region @p i, 0 when there is no such region. */
-uint64_t vsw_guest_region_end(const struct vsw_guest *g, unsigned int i);
-
-/** One descriptor of a raw chain, exactly as it goes into the table. */
-struct vsw_guest_desc {
-	uint64_t addr;
-	uint32_t len;
-	uint16_t flags; /**< VRING_DESC_F_WRITE, VRING_DESC_F_INDIRECT; NEXT is added */
-};
-
-/** What ends a raw chain instead of a descriptor without NEXT. */
-enum vsw_guest_chain_end {
-	VSW_GUEST_CHAIN_PROPER,
-	VSW_GUEST_CHAIN_LOOP,     /**< the last descriptor names the first as next */
-	VSW_GUEST_CHAIN_OUTSIDE,  /**< the last descriptor names one past the table */
-	VSW_GUEST_CHAIN_BAD_HEAD, /**< the avail ring names one past the table as head */
-};
-
-/**
- * Publish a chain and kick.
- *
- * @return its head, for vsw_guest_wait_head(); -ENOSPC without enough descriptors.
- */
-int vsw_guest_post(struct vsw_guest *g, enum vsw_guest_queue queue,
-		   const struct vsw_guest_desc *desc, unsigned int n, enum vsw_guest_chain_end end);
-
-/** Wait for a chain of vsw_guest_post() to be used. @param len out: the used length. */
-int vsw_guest_wait_head(struct vsw_guest *g, enum vsw_guest_queue queue, int head, uint32_t *len,
-			int timeout_ms);
-
-/** The ring's memory, to write what the calls above cannot. */
-struct vsw_guest_ring_view {
-	uint16_t size;
-	struct vring_desc *desc;
-	struct vring_avail *avail;
-	struct vring_used *used;
-};
-
-void vsw_guest_ring_view(struct vsw_guest *g, enum vsw_guest_queue queue,
-			 struct vsw_guest_ring_view *view);
-
-/** Add @p delta to the avail index as published, without any chain behind it, and kick. */
-void vsw_guest_jump_avail(struct vsw_guest *g, enum vsw_guest_queue queue, uint16_t delta);
-
-/** Kick unconditionally. */
-void vsw_guest_kick(struct vsw_guest *g, enum vsw_guest_queue queue);
-
 /** Switch one ring on or off (SET_VRING_ENABLE) and nothing else. */
 int vsw_guest_enable(struct vsw_guest *g, enum vsw_guest_queue queue, bool is_enabled);
 
@@ -113,7 +57,7 @@ int vsw_guest_replace_call(struct vsw_guest *g, enum vsw_guest_queue queue);
 /** Send SET_MEM_TABLE with the table as it is. */
 int vsw_guest_send_mem_table(struct vsw_guest *g);
 
-/** vhost-user message numbers that callers of vsw_guest_vhost_call() need. */
+/** vhost-user message numbers that callers of vsw_guest_vhost_send() need. */
 enum vsw_guest_vhost_req {
 	VSW_VHOST_GET_FEATURES = 1,
 	VSW_VHOST_SET_FEATURES = 2,

@@ -203,7 +203,7 @@ flow_from_guest(struct guest *guest, const struct vsw_pkt *request,
 		flow->sibling = sibling;
 		flow->far_loop = sibling->poll_loop;
 	}
-	vsw_conn_init_from_guest(&flow->conn, request, sibling != NULL, 0);
+	vsw_conn_init_from_guest(&flow->conn, request, sibling != NULL);
 	window_far_credit(flow, sibling != NULL ? 0 : vsw_guest_word(&guest->conf->buf_alloc), 0);
 	flow_enter(flow);
 	far_tell(flow, TELL_CONNECT);
@@ -234,7 +234,7 @@ flow_from_host(struct guest *guest, struct vsw_msg *incoming)
 		return;
 	}
 	vsw_conn_init_to_guest(&flow->conn, guest->conf->cid, incoming->port, VSW_CID_HOST,
-			       vsw_conn_table_far_port(&guest->conns, VSW_CID_HOST), 0);
+			       vsw_conn_table_far_port(&guest->conns, VSW_CID_HOST));
 	window_far_credit(flow, vsw_guest_word(&guest->conf->buf_alloc), 0);
 	flow->far = incoming->stream;
 	flow->link = LINK_OPEN;
@@ -258,7 +258,7 @@ flow_from_sibling(struct guest *guest, struct vsw_msg *connect)
 	flow->far_is_done = false;
 	flow->far_is_told = false;
 	vsw_conn_init_to_guest(&flow->conn, guest->conf->cid, connect->port, connect->peer->cid,
-			       connect->peer_port, 0);
+			       connect->peer_port);
 	window_far_credit(flow, connect->buf_alloc, connect->fwd_cnt);
 	connect->stream = flow;
 	connect->result = 0;

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import unittest
 
 VSWD, VSW, VSW_GUEST = (os.environ[name] for name in ("VSWD", "VSW", "VSW_GUEST"))
 WAIT = 60
@@ -92,7 +93,9 @@ class Daemon:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def close(self):
-        """End it; it must do so in order."""
+        """End it, unless that has been done; it must do so in order."""
+        if not os.path.exists(self.folder):
+            return
         self.process.terminate()
         status = self.process.wait(WAIT)
         log = self.read_log()
@@ -165,3 +168,29 @@ class Daemon:
 def end(process):
     process.terminate()
     process.wait(WAIT)
+
+
+class DaemonCase(unittest.TestCase):
+    """Each test has a vswd of its own, which outlives the guests that serve() starts."""
+
+    CONFIG, EAL = None, ()
+
+    def setUp(self):
+        self.d = Daemon(config=self.CONFIG, eal=self.EAL)
+        self.addCleanup(self.d.close)
+
+    def serve(self, cid, **more):
+        guest = self.d.serve(cid, **more)
+        self.addCleanup(end, guest)
+        return guest
+
+
+class SharedDaemonCase(unittest.TestCase):
+    """All tests have one vswd, started with ARGS."""
+
+    ARGS = ()
+
+    @classmethod
+    def setUpClass(cls):
+        cls.d = Daemon(*cls.ARGS)
+        cls.addClassCleanup(cls.d.close)

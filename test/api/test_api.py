@@ -10,7 +10,7 @@ import stat
 import threading
 import unittest
 
-from daemon import Daemon, end, wait_for
+from daemon import Daemon, DaemonCase, SharedDaemonCase, end, wait_for
 
 CONFIG = """\
 vms:
@@ -19,14 +19,8 @@ vms:
 """
 
 
-class Guests(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.d = Daemon("--max-guests=8")
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.d.close()
+class Guests(SharedDaemonCase):
+    ARGS = ("--max-guests=8",)
 
     def tearDown(self):
         for guest in self.d.guests():
@@ -243,15 +237,7 @@ class Start(unittest.TestCase):
         d.close()
 
 
-class Firecracker(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.d = Daemon()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.d.close()
-
+class Firecracker(SharedDaemonCase):
     def put(self, **body):
         return self.d.ask("PUT", "/vsock", body)
 
@@ -288,18 +274,13 @@ class Firecracker(unittest.TestCase):
         self.assertIn("fault_message", self.d.ask("GET", "/vsock").json)
 
 
-class Connections(unittest.TestCase):
+class Connections(SharedDaemonCase):
     @classmethod
     def setUpClass(cls):
-        cls.d = Daemon()
+        super().setUpClass()
         cls.d.add(3, name="web")
         cls.d.add(4)
-        cls.guest = cls.d.serve(3)
-
-    @classmethod
-    def tearDownClass(cls):
-        end(cls.guest)
-        cls.d.close()
+        cls.addClassCleanup(end, cls.d.serve(3))
 
     def list(self, query=""):
         answer = self.d.ask("GET", f"/connections{query}")
@@ -362,12 +343,8 @@ class Connections(unittest.TestCase):
             self.assertIn("guest_cid: it is a number from 3 to 4294967294", answer.text)
 
 
-class State(unittest.TestCase):
-    def setUp(self):
-        self.d = Daemon(config=CONFIG, eal=("-l0,1",))
-
-    def tearDown(self):
-        self.d.close()
+class State(DaemonCase):
+    CONFIG, EAL = CONFIG, ("-l0,1",)
 
     def test_lcores_info_and_health(self):
         lcores = self.d.ask("GET", "/lcores").json["lcores"]

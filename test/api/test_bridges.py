@@ -7,7 +7,7 @@ import glob
 import subprocess
 import unittest
 
-from daemon import Daemon, WAIT, end, wait_for
+from daemon import WAIT, DaemonCase, wait_for
 
 CONFIG = """
 eal: [--lcores, '(0-3)@(0,1)']
@@ -21,19 +21,8 @@ PIECE = 16384
 QUIET = 0.3
 
 
-class Bridges(unittest.TestCase):
-    def setUp(self):
-        self.d = Daemon(config=CONFIG)
-        self.running = []
-
-    def tearDown(self):
-        for guest in self.running:
-            end(guest)
-        if self.d:
-            self.d.close()
-
-    def serve(self, cid, **more):
-        self.running.append(self.d.serve(cid, **more))
+class Bridges(DaemonCase):
+    CONFIG = CONFIG
 
     def lcores(self):
         return {c["lcore"]: c for c in self.d.ask("GET", "/lcores").json["lcores"]}
@@ -132,7 +121,6 @@ class Bridges(unittest.TestCase):
             sock.close()
         self.assertEqual(0, self.d.process.wait(WAIT))  # a second signal would end it at once
         self.d.close()
-        self.d = None
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import subprocess
 import time
 import unittest
 
-from daemon import Daemon, VSW, VSW_GUEST, WAIT, UnixConnection, end, wait_for
+from daemon import VSW, VSW_GUEST, WAIT, DaemonCase, UnixConnection, end, wait_for
 
 
 def records(data):
@@ -27,16 +27,14 @@ def records(data):
         at += 16 + captured
 
 
-class Capture(unittest.TestCase):
+class Capture(DaemonCase):
+    EAL = ("-l0,1",)
+
     def setUp(self):
-        self.d = Daemon(eal=("-l0,1",))
+        super().setUp()
         self.d.add(3, name="web")
         self.d.add(4)
-        self.guest = self.d.serve(3)
-
-    def tearDown(self):
-        end(self.guest)
-        self.d.close()
+        self.serve(3)
 
     def begin(self, *args, **kwargs):
         process = subprocess.Popen([VSW, "capture", *args], env=self.d.env, **kwargs)

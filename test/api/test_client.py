@@ -10,7 +10,7 @@ import subprocess
 import threading
 import unittest
 
-from daemon import Daemon, VSW, VSW_GUEST, WAIT, end
+from daemon import VSW, VSW_GUEST, WAIT, DaemonCase, end
 
 CONFIG = """\
 vms:
@@ -19,13 +19,12 @@ vms:
 """
 
 
-class Client(unittest.TestCase):
-    def setUp(self):
-        self.d = Daemon(config=CONFIG)
-        self.vsw = self.d.vsw
+class Client(DaemonCase):
+    CONFIG = CONFIG
 
-    def tearDown(self):
-        self.d.close()
+    def setUp(self):
+        super().setUp()
+        self.vsw = self.d.vsw
 
     def json(self, *args):
         return json.loads(self.vsw(*args, "--json").stdout)

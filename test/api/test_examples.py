@@ -8,7 +8,7 @@ import re
 import subprocess
 import unittest
 
-from daemon import Daemon, VSW, WAIT
+from daemon import VSW, WAIT, Daemon, DaemonCase
 
 DOC = pathlib.Path(__file__).resolve().parents[2] / "doc"
 
@@ -27,9 +27,10 @@ def examples(path):
             command = None
 
 
-class Completion(unittest.TestCase):
+class Completion(DaemonCase):
     """Of guests; the rest is test/lint/check_options.py's."""
 
+    CONFIG = "vms: [{guest_cid: 3, name: web, socket: $/s, uds_path: $/u}]\n"
     FILE = DOC.parent / "config/completion/vsw"
 
     def complete(self, *words):
@@ -37,14 +38,7 @@ class Completion(unittest.TestCase):
             COMP_WORDS=({' '.join(f"'{w}'" for w in words)}); COMP_CWORD={len(words) - 1}; _vsw
             echo "${{COMPREPLY[@]}}" """
         return subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True,
-                              env=self.env, timeout=WAIT).stdout.split()
-
-    def setUp(self):
-        self.d = Daemon(config="vms: [{guest_cid: 3, name: web, socket: $/s, uds_path: $/u}]\n")
-        self.env = self.d.env
-
-    def tearDown(self):
-        self.d.close()
+                              env=self.d.env, timeout=WAIT).stdout.split()
 
     def test_guests_are_offered(self):
         self.assertEqual(["web", "3"], self.complete("vsw", "guest", "show", "")[-2:])

@@ -13,7 +13,7 @@ import tempfile
 import threading
 import unittest
 
-from daemon import Daemon, VSW, VSW_GUEST, WAIT, end, wait_for
+from daemon import VSW, WAIT, DaemonCase, end, wait_for
 from relay import Relay
 
 CONFIG = """\
@@ -229,17 +229,15 @@ class Between(unittest.TestCase):
                 peer.close()
 
 
-class WithGuest(unittest.TestCase):
+class WithGuest(DaemonCase):
     """Guest 3, whose name is web, echoes on port 1000."""
 
-    def setUp(self):
-        self.d = Daemon(config=CONFIG)
-        self.guest = self.d.serve(3)
-        self.at = f"{self.d.folder}/at"
+    CONFIG = CONFIG
 
-    def tearDown(self):
-        end(self.guest)
-        self.d.close()
+    def setUp(self):
+        super().setUp()
+        self.serve(3)
+        self.at = f"{self.d.folder}/at"
 
     def vsw(self, *args):
         return Relay(*args, env=self.d.env)
@@ -303,12 +301,13 @@ class WithGuest(unittest.TestCase):
 
     def test_serve_on_the_host_without_a_guest(self):
         """It may be meant, for the machine's own AF_VSOCK; more likely --guest was forgotten."""
-        done = subprocess.Popen([VSW, "serve", "53", "--", "cat"], stderr=subprocess.PIPE,
-                                text=True, env=self.d.env)
+        serving = subprocess.Popen([VSW, "serve", "53", "--", "cat"], stderr=subprocess.PIPE,
+                                   text=True, env=self.d.env)
+        said = serving.stderr.readline()
+        end(serving)
+        serving.stderr.close()
         self.assertEqual("vsw serve: this is no port for guests of the vswd here; that takes "
-                         "--guest\n", done.stderr.readline())
-        end(done)
-        done.stderr.close()
+                         "--guest\n", said)
 
     def test_several_from_a_file(self):
         path = f"{self.d.folder}/forwards"

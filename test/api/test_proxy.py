@@ -10,7 +10,7 @@ import subprocess
 import threading
 import unittest
 
-from daemon import Daemon, VSW, WAIT, end
+from daemon import VSW, WAIT, DaemonCase
 from relay import Relay
 
 CLONE_NEWNET = 0x40000000
@@ -39,19 +39,11 @@ def n_listening():
         return sum(line.split()[3] == LISTEN for line in f)
 
 
-class Proxy(unittest.TestCase):
-    def setUp(self):
-        self.d = Daemon(config=CONFIG)
-        self.guests = []
+class Proxy(DaemonCase):
+    CONFIG = CONFIG
 
     def tearDown(self):
-        for guest in self.guests:
-            end(guest)
-        self.d.close()
         self.assertEqual([], routes())
-
-    def serve(self, cid, port=1000):
-        self.guests.append(self.d.serve(cid, port))
 
     def proxy(self, *args, ports="1000", env=None, cwd=None):
         return Relay("proxy", f"--prefix={PREFIX}/64", f"--ports={ports}", *args,

@@ -14,7 +14,7 @@ import tempfile
 import time
 import unittest
 
-from daemon import Daemon, VSWD, WAIT, end, wait_for
+from daemon import VSWD, WAIT, Daemon, DaemonCase, wait_for
 
 PTRACE_ATTACH, PTRACE_DETACH = 16, 17
 libc = ctypes.CDLL(None, use_errno=True)
@@ -40,8 +40,7 @@ class Systemd(unittest.TestCase):
             del os.environ["NOTIFY_SOCKET"], os.environ["WATCHDOG_USEC"]
 
     def tearDown(self):
-        if self.d:
-            self.d.close()
+        self.d.close()
         self.sock.close()
         self.folder.cleanup()
 
@@ -60,7 +59,6 @@ class Systemd(unittest.TestCase):
         self.d.add(4)
         self.wait_for("STATUS=2 guests, 0 connections")
         self.d.close()
-        self.d = None
         self.wait_for("STOPPING=1")
 
     def thread(self, name):
@@ -90,10 +88,11 @@ class Systemd(unittest.TestCase):
                 self.assertTrue(self.is_fed(WAIT))
 
 
-class Telemetry(unittest.TestCase):
+class Telemetry(DaemonCase):
+    CONFIG = "vms: [{guest_cid: 3, name: web, socket: $/vm3.vhost, uds_path: $/vm3.vsock}]\n"
+
     def setUp(self):
-        self.d = Daemon(config="vms: [{guest_cid: 3, name: web, socket: $/vm3.vhost, "
-                        "uds_path: $/vm3.vsock}]\n")
+        super().setUp()
         path, = glob.glob(f"{self.d.folder}/dpdk/*/dpdk_telemetry.v2*")
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.sock.settimeout(WAIT)
@@ -102,14 +101,13 @@ class Telemetry(unittest.TestCase):
 
     def tearDown(self):
         self.sock.close()
-        self.d.close()
 
     def ask(self, command):
         self.sock.sendall(command.encode())
         return json.loads(self.sock.recv(16384))[re.sub(",.*", "", command)]
 
     def test_commands(self):
-        guest = self.d.serve(3)
+        self.serve(3)
         self.assertEqual([3], self.ask("/vsock/guest/list"))
         for who in ("3", "web"):
             self.assertEqual("running", self.ask(f"/vsock/guest/info,{who}")["state"])
@@ -132,7 +130,6 @@ class Telemetry(unittest.TestCase):
         self.assertLess(lcores["busy_cycles"][0], lcores["total_cycles"][0])
         for sock, _ in socks:
             sock.close()
-        end(guest)
 
     def test_what_is_not_there(self):
         for command in ("/vsock/guest/info", "/vsock/guest/info,9", "/vsock/guest/stats,x",

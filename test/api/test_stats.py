@@ -11,7 +11,7 @@ import unittest
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from daemon import VSW_GUEST, WAIT, Daemon, wait_for
+from daemon import VSW_GUEST, WAIT, DaemonCase, wait_for
 
 CONFIG = """\
 vms:
@@ -23,29 +23,22 @@ NAMES = ["connect_from_guest", "connect_from_host", "connect_to_sibling", "wait_
 WINDOW = 262144
 
 
-class Stats(unittest.TestCase):
-    def setUp(self):
-        self.d = Daemon(config=CONFIG)
-        self.processes = []
+def kill(process):
+    process.kill()  # it may be stuck in its output
+    process.wait(WAIT)
+    process.stdin.close()
+    process.stdout.close()
 
-    def tearDown(self):
-        for process in self.processes:
-            process.kill()  # it may be stuck in its output
-            process.wait(WAIT)
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    pipe.close()
-        self.d.close()
+
+class Stats(DaemonCase):
+    CONFIG = CONFIG
 
     def guest(self, command, *args):
         """A guest with pipes; its output is not read unless somebody does."""
         process = subprocess.Popen([VSW_GUEST, command, *args], stdin=subprocess.PIPE,
                                    stdout=subprocess.PIPE)
-        self.processes.append(process)
+        self.addCleanup(kill, process)
         return process
-
-    def serve(self, cid):
-        self.processes.append(self.d.serve(cid))
 
     def listen(self, cid, port):
         sock = socket.socket(socket.AF_UNIX)

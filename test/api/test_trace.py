@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import unittest
 
-from daemon import VSW_GUEST, WAIT, Daemon, end, wait_for
+from daemon import VSW_GUEST, WAIT, DaemonCase, end, wait_for
 
 CONFIG = """\
 vms:
@@ -20,13 +20,14 @@ OTHER = "  - {guest_cid: 4, socket: $/vm4.vhost, uds_path: $/vm4.vsock}\n"
 EVENT = re.compile(r"^\[.*?\] \(.*?\) (vsw\.[a-z_.]+): \{.*?\}, \{ (.*) \}$", re.MULTILINE)
 
 
-class Trace(unittest.TestCase):
+class Trace(DaemonCase):
+    CONFIG = CONFIG
+
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="vsw-trace-")
-        self.d = Daemon(config=CONFIG, eal=("--trace=vsw.*", f"--trace-dir={self.folder}"))
-
-    def tearDown(self):
-        shutil.rmtree(self.folder)
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.EAL = ("--trace=vsw.*", f"--trace-dir={self.folder}")
+        super().setUp()
 
     def events(self):
         """[(name, {field: value})...] once vswd has ended."""

@@ -551,7 +551,6 @@ static const char *const four_lcores[] = {"--lcores", "(0-3)@(0,1)", NULL};
 
 static const struct variant variants[] = {
 	{"qemu, 1 lcore", VSW_GUEST_QEMU, one_lcore},
-	{"uml, 1 lcore", VSW_GUEST_UML, one_lcore},
 	{"qemu, 2 lcores", VSW_GUEST_QEMU, two_lcores},
 	{"uml, 4 lcores, 2 bridge", VSW_GUEST_UML, four_lcores, .bridge_lcores = "2,3"},
 };

@@ -469,6 +469,31 @@ test_a_file_is_checked(void **state)
 	}
 }
 
+/* What the command line says of a setting wins over the file, for --check as for the start. */
+static void
+test_options_win_over_the_file(void **state)
+{
+	struct daemon *d = &daemons[0];
+
+	write_file("$/vsw.yaml", "api: $/no/api\nvms: []\n");
+	for (int k = 0; k < 2; k++) {
+		SPAWN(d, k == 0 ? "--check" : "--config", "$/vsw.yaml");
+		expect_exit(d, 1);
+		assert_non_null(strstr(log_of(d), "vsw.yaml:1:6: api: no socket can be made in"));
+		SPAWN(d, "--api=$/none/api", k == 0 ? "--check" : "--config", "$/vsw.yaml");
+		expect_exit(d, 1);
+		assert_non_null(strstr(log_of(d), "--api: no socket can be made in"));
+	}
+	SPAWN(d, "--check", "$/vsw.yaml", "--api", "$/api");
+	expect_exit(d, 0);
+	SPAWN(d, "--config", "$/vsw.yaml", "--api", "$/api");
+	expect_ready(d);
+	/* A file that is in use is not wrong for that. */
+	SPAWN(&daemons[1], "--check", "$/vsw.yaml", "--api", "$/api");
+	expect_exit(&daemons[1], 0);
+	end(d);
+}
+
 /* --check foresees the lcores that EAL will have; --config finds them. Both say the same. */
 static void
 test_lcores_of_a_file_are_checked(void **state)
@@ -991,7 +1016,7 @@ test_a_second_signal_while_guests_leave(void **state)
 		{"--lcores=(0-2)@0", "--bridge-lcores=2"},
 	};
 
-	for (unsigned int i = 0; i < 12; i++) {
+	for (unsigned int i = 0; i < 6; i++) {
 		struct vsw_guest_sock *s;
 		struct pollfd pfd = {.events = POLLIN};
 		uint64_t deadline;
@@ -1032,6 +1057,7 @@ main(void)
 		TEST(test_a_guest_may_be_options_of_their_own),
 		TEST(test_guests_may_be_in_a_file),
 		TEST(test_a_file_is_checked),
+		TEST(test_options_win_over_the_file),
 		TEST(test_lcores_of_a_file_are_checked),
 		TEST(test_hangup_without_a_file_changes_nothing),
 		TEST(test_keys_do_what_they_say),

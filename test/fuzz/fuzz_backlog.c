@@ -106,6 +106,16 @@ give_back(struct model *m, struct vsw_msg *msg)
 	m->backlog.n_unreported = 0;
 }
 
+static unsigned int
+count_loans(const struct vsw_backlog *backlog)
+{
+	unsigned int n = 0;
+
+	for (const struct vsw_msg *msg = backlog->first_loan; msg != NULL; msg = msg->next)
+		n++;
+	return n;
+}
+
 static void
 check_front(struct model *m, unsigned int max)
 {
@@ -122,7 +132,7 @@ check_front(struct model *m, unsigned int max)
 	}
 	CHECK(pos <= m->end && (n == max || pos == m->end));
 	CHECK(vsw_backlog_is_empty(&m->backlog) == (m->first == m->end));
-	CHECK(m->backlog.n_loans == m->n_loans);
+	CHECK(count_loans(&m->backlog) == m->n_loans);
 }
 
 static void

@@ -323,14 +323,13 @@ begin(struct model *m, struct input *in)
 	m->is_sibling = kind & 1;
 	request.dst_cid = m->is_sibling ? 4 : VSW_CID_HOST;
 	if (kind & 2) {
-		vsw_conn_init_to_guest(&m->conn, GUEST_CID, GUEST_PORT, request.dst_cid, FAR_PORT,
-				       m->is_sibling ? 0 : buf_alloc);
+		vsw_conn_init_to_guest(&m->conn, GUEST_CID, GUEST_PORT, request.dst_cid, FAR_PORT);
 	} else {
-		vsw_conn_init_from_guest(&m->conn, &request, m->is_sibling,
-					 m->is_sibling ? 0 : buf_alloc);
+		vsw_conn_init_from_guest(&m->conn, &request, m->is_sibling);
 		m->guest_window = guest_window;
 	}
 	m->limit = m->is_sibling ? 0 : buf_alloc;
+	vsw_conn_far_credit(&m->conn, (uint32_t)m->limit, 0);
 }
 
 static void

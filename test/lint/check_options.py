@@ -99,7 +99,7 @@ def check_keys():
     yaml = (ROOT / "doc/man/vswd.yaml.5.scd").read_text().replace("\\", "")
     example = (ROOT / "config/vsw.yaml").read_text()
     source = (ROOT / "lib/conf/guest_spec.c").read_text()
-    known = set(re.findall(r'^\t\{"([a-z-]+)", (?:set|add)_', source, re.MULTILINE))
+    known = set(re.findall(r'^\t\{"([a-z-]+)", VSW_KEY_', source, re.MULTILINE))
     say("vswd --help", "does not tell of the key", known - keys())
     say("vswd --help", "invents the key", keys() - known)
     for where, text in (("vswd.yaml.5", yaml), ("config/vsw.yaml", example)):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """Every `file:function` that the guides name, a test or not, must exist: a definition in that file. Every relative
-link of README.md and the guides must lead to something."""
+link of README.md and the guides must lead to something; one of a guide to a guide, for only they are installed."""
 
 import pathlib
 import re
@@ -14,8 +14,13 @@ LINK = re.compile(r"\]\(([^)\s#]+)(?:#[^)\s]*)?\)")
 
 def dead_links(root, page):
     for link in LINK.findall(page.read_text()):
-        if not re.match(r"[a-z]+:", link) and not (page.parent / link).exists():
+        if re.match(r"[a-z]+:", link):
+            continue
+        to = (page.parent / link).resolve()
+        if not to.exists():
             yield f"{page.relative_to(root)}: the link {link} leads to nothing"
+        elif page.is_relative_to(guides := root / "doc/guides") and not to.is_relative_to(guides):
+            yield f"{page.relative_to(root)}: the link {link} leads to what is not installed"
 
 
 def main():

@@ -111,13 +111,16 @@ poll_guests(void)
 }
 
 #define AWAIT(cond, what)                                                                          \
-	for (uint64_t deadline_ = now_ms() + 120000; !(cond);) {                                   \
-		if (now_ms() > deadline_)                                                          \
-			errx(EXIT_FAILURE, "waited two minutes for " what);                        \
-		if (turn_all() == 0)                                                               \
-			usleep(100);                                                               \
-		poll_guests();                                                                     \
-	}
+	do {                                                                                       \
+		uint64_t deadline_ = now_ms() + 120000;                                            \
+		while (!(cond)) {                                                                  \
+			if (now_ms() > deadline_)                                                  \
+				errx(EXIT_FAILURE, "waited two minutes for " what);                \
+			if (turn_all() == 0)                                                       \
+				usleep(100);                                                       \
+			poll_guests();                                                             \
+		}                                                                                  \
+	} while (0)
 
 /*
  * The switch.

@@ -141,7 +141,9 @@ opening(unsigned int kind)
 	};
 	struct vsw_conn conn;
 
-	vsw_conn_init_from_guest(&conn, &request, kind == SIBLING, kind == HOST ? WINDOW : 0);
+	vsw_conn_init_from_guest(&conn, &request, kind == SIBLING);
+	if (kind == HOST)
+		vsw_conn_far_credit(&conn, WINDOW, 0);
 	return conn;
 }
 
@@ -151,10 +153,8 @@ asking(unsigned int kind)
 {
 	struct vsw_conn conn;
 
-	vsw_conn_init_to_guest(&conn, GUEST_CID, GUEST_PORT, far_cid(kind), FAR_PORT,
-			       kind == HOST ? WINDOW : 0);
-	if (kind == SIBLING)
-		vsw_conn_far_credit(&conn, WINDOW, 0);
+	vsw_conn_init_to_guest(&conn, GUEST_CID, GUEST_PORT, far_cid(kind), FAR_PORT);
+	vsw_conn_far_credit(&conn, WINDOW, 0);
 	return conn;
 }
 

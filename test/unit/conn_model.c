@@ -726,8 +726,9 @@ begin_from_guest(struct end *e, uint32_t window)
 	guest_connect(&e->guest);
 	wire_get(&e->from_guest, &request);
 	e->last = request.pkt;
-	vsw_conn_init_from_guest(&e->conn, &request.pkt, e->out != NULL,
-				 e->out == NULL ? window : 0);
+	vsw_conn_init_from_guest(&e->conn, &request.pkt, e->out != NULL);
+	if (e->out == NULL)
+		vsw_conn_far_credit(&e->conn, window, 0);
 	age(e);
 	if (e->out != NULL)
 		send_message(e, ML_TELL, 0); /* its REQUEST */
@@ -742,15 +743,15 @@ begin_to_guest(struct end *e)
 
 	g->listening = pick(e->model, 8) != 0 || e->model->manner == GRACEFUL;
 	if (e->out == NULL) {
-		vsw_conn_init_to_guest(&e->conn, g->cid, g->port, g->far_cid, g->far_port,
-				       pick_window(e->model));
+		vsw_conn_init_to_guest(&e->conn, g->cid, g->port, g->far_cid, g->far_port);
+		vsw_conn_far_credit(&e->conn, pick_window(e->model), 0);
 		e->model->host.is_open = true;
 		age(e);
 		return;
 	}
 	e->in.first = (e->in.first + 1) % WIRE_SIZE;
 	e->in.n--;
-	vsw_conn_init_to_guest(&e->conn, g->cid, g->port, g->far_cid, g->far_port, 0);
+	vsw_conn_init_to_guest(&e->conn, g->cid, g->port, g->far_cid, g->far_port);
 	age(e);
 	vsw_conn_far_credit(&e->conn, msg.buf_alloc, msg.fwd_cnt);
 	e->limit = e->n_from + msg.buf_alloc;

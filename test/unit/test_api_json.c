@@ -85,7 +85,7 @@ test_no_key_is_missing(void **state)
 			at = json_object_get(json, "limits");
 			key += 6;
 		}
-		if (json_object_get(at, vsw_guest_spec_yaml_key(key, name)) == NULL)
+		if (json_object_get(at, vsw_key_in_yaml(key, name, sizeof(name))) == NULL)
 			fail_msg("%s is not told in JSON", key);
 	}
 	json_decref(json);

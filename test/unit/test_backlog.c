@@ -223,7 +223,7 @@ test_random_walks(void **state)
 		assert_int_equal(vsw_backlog_len(&backlog), left);
 		switch (rand() % 3) {
 		case 0:
-			if (in + len > sizeof(memory) || backlog.n_loans > 8)
+			if (in + len > sizeof(memory) || n_lent - n_back > 8)
 				break;
 			vsw_backlog_lend(&backlog, loan(in, len, (unsigned int)rand() % 3 + 1));
 			in += len;

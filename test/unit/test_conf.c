@@ -493,9 +493,8 @@ test_file_tells_each_mistake_and_its_place(void **state)
 		{"vms: {a: 1}\n", "1:6: vms: it is a list of guests, not a mapping"},
 		{"vms: [3]\n", "1:7: vms: a guest is a mapping, as in {guest_cid: 3"},
 		{"vms: []\nvms: []\n", "2:1: vms: it is given twice"},
-		{"vms: []\ncolor: red\n", "2:1: unknown key 'color'; known are vms, eal, "
-					  "bridge_lcores, idle, max_guests, api and "
-					  "api_mode"},
+		{"vms: []\ncolor: red\n", "2:1: unknown key 'color'; known are vms, idle, "
+					  "max_guests, bridge_lcores, api, api_mode, eal"},
 		{"vms: []\nidle: fast\n", "2:7: idle: fast is wrong, it is adaptive or poll"},
 		{"vms: []\nidle: [poll]\n", "2:7: idle: it is a value, not a list"},
 		{"vms: []\nmax_guests: 513\n",

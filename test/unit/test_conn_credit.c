@@ -133,7 +133,8 @@ test_small_windows_have_news_too(void **state)
 	for (uint32_t size = 1; size < 20; size++) {
 		struct vsw_conn conn;
 
-		vsw_conn_init_to_guest(&conn, GUEST_CID, GUEST_PORT, VSW_CID_HOST, FAR_PORT, size);
+		vsw_conn_init_to_guest(&conn, GUEST_CID, GUEST_PORT, VSW_CID_HOST, FAR_PORT);
+		vsw_conn_far_credit(&conn, size, 0);
 		tell_all(&conn);
 		input(&conn, VSW_OP_RESPONSE);
 		input_data(&conn, size);

@@ -59,7 +59,7 @@ teardown(void **state)
 static struct vsw_conn *
 add(struct fixture *f, uint32_t i, uint32_t guest_port, uint32_t cid, uint32_t far_port)
 {
-	vsw_conn_init_to_guest(&f->conn[i], GUEST_CID, guest_port, cid, far_port, WINDOW);
+	vsw_conn_init_to_guest(&f->conn[i], GUEST_CID, guest_port, cid, far_port);
 	vsw_conn_table_add(&f->table, &f->conn[i]);
 	return &f->conn[i];
 }
@@ -212,7 +212,7 @@ test_the_seed_moves_the_keys(void **state)
 		for (int t = 0; t < 2; t++) {
 			struct vsw_conn_table *table = t == 0 ? &a : &b;
 
-			vsw_conn_init_to_guest(&conn[t], GUEST_CID, 1, 2, 3, 0);
+			vsw_conn_init_to_guest(&conn[t], GUEST_CID, 1, 2, 3);
 			vsw_conn_table_add(table, &conn[t]);
 			while (table->bucket[at[t]] == NULL)
 				at[t]++;
@@ -298,7 +298,7 @@ test_a_port_in_use_is_passed_over_whoever_opened_it(void **state)
 
 	/* of the guest, of the host, of both; several to one port */
 	request.dst_port = next;
-	vsw_conn_init_from_guest(&f->conn[0], &request, false, WINDOW);
+	vsw_conn_init_from_guest(&f->conn[0], &request, false);
 	vsw_conn_table_add(&f->table, &f->conn[0]);
 	add(f, 1, 22, VSW_CID_HOST, next + 1);
 	add(f, 2, 23, VSW_CID_HOST, next + 1);

@@ -158,6 +158,22 @@ set(struct vsw_guest_spec *spec, const char *key, const char *value)
 		fail_msg("%s: %s", key, why);
 }
 
+/* From a thread of its own, which waits. */
+static int
+alter(enum vsw_request_verb verb, const struct vsw_guest_spec *spec)
+{
+	struct vsw_request *req = calloc(1, sizeof(*req));
+	int rc;
+
+	assert_non_null(req);
+	req->verb = verb;
+	req->spec = *spec;
+	snprintf(req->who, sizeof(req->who), "%u", spec->cid);
+	rc = vsw_control_call(t.control, req);
+	free(req);
+	return rc;
+}
+
 static int
 add(const struct vsw_guest_spec *spec)
 {
@@ -627,7 +643,7 @@ static void *
 call_at_random(void *arg)
 {
 	unsigned int seed = (unsigned int)(uintptr_t)arg;
-	char error[VSW_ERROR_SIZE], who[16];
+	char error[VSW_ERROR_SIZE];
 	struct vsw_control_info info;
 	struct vsw_guest_info *guests;
 	unsigned int n;
@@ -636,17 +652,16 @@ call_at_random(void *arg)
 		uint32_t cid = 3 + (uint32_t)rand_r(&seed) % 8;
 		struct vsw_guest_spec spec = spec_of(cid);
 
-		snprintf(who, sizeof(who), "%u", cid);
 		switch (rand_r(&seed) % 4) {
 		case 0:
-			vsw_control_add_guest(t.control, &spec, error);
+			alter(VSW_REQUEST_ADD_GUEST, &spec);
 			break;
 		case 1:
-			vsw_control_remove_guest(t.control, who, error);
+			alter(VSW_REQUEST_REMOVE_GUEST, &spec);
 			break;
 		case 2:
 			spec.max_connections = 1 + (uint32_t)i;
-			vsw_control_change_guest(t.control, who, &spec, error);
+			alter(VSW_REQUEST_CHANGE_GUEST, &spec);
 			break;
 		default:
 			if (vsw_control_list_guests(t.control, NULL, &guests, &n, error) == 0)
@@ -688,13 +703,12 @@ static void *
 call_until_the_end(void *arg)
 {
 	struct vsw_guest_spec spec = spec_of(5);
-	char error[VSW_ERROR_SIZE];
 	int rc;
 
 	do {
-		rc = vsw_control_add_guest(t.control, &spec, error);
+		rc = alter(VSW_REQUEST_ADD_GUEST, &spec);
 		if (rc == 0)
-			rc = vsw_control_remove_guest(t.control, "5", error);
+			rc = alter(VSW_REQUEST_REMOVE_GUEST, &spec);
 	} while (rc == 0);
 	*(int *)arg = rc;
 	return NULL;
