@@ -4,24 +4,17 @@ https://github.com/stefano-garzarella/iperf-vsock."""
 
 import json
 import shlex
-import shutil
-import subprocess
 
 import pytest
 
-IPERF3 = shutil.which("iperf3")
+from framework.others import IPERF3, has_iperf3_with_vsock
+
 SIZE = 64 << 20
 SERVE = [IPERF3, "--vsock", "--forceflush", "-s", "-1"]
 LOAD = [IPERF3, "--vsock", "-J", "-P", "2", "-n", str(SIZE), "-c"]
 LISTENING = "Server listening"
 
-
-def has_vsock():
-    return IPERF3 is not None and "--vsock" in subprocess.run(
-        [IPERF3, "--help"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
-
-
-pytestmark = pytest.mark.skipif(not has_vsock(), reason="no iperf3 with --vsock")
+pytestmark = pytest.mark.skipif(not has_iperf3_with_vsock(), reason="no iperf3 with --vsock")
 
 
 def verify_received(report):

@@ -157,8 +157,8 @@ def test_http_from_guest_to_guest(guests):
 def test_samba_of_the_host(lab, guests, host, vsw):
     """
     Steps: the talk's example: Samba at the host's [::1]:445; the guest's smbclient puts a file to
-        //PREFIX::2/share and gets it back.
-    Verify: host and guest have what was sent, by SHA-256.
+        //PREFIX::2/share and gets it back; then its kernel mounts the share.
+    Verify: host and guest have what was sent, by SHA-256; so has the mount.
     """
     guest, _ = guests
     run_in(host)("ip link set lo up")
@@ -174,6 +174,13 @@ def test_samba_of_the_host(lab, guests, host, vsw):
     assert guest.run("sha256sum <sent") == guest.run("sha256sum <back")
     digest = hashlib.sha256((share / "sent").read_bytes()).hexdigest()
     assert digest in guest.run("sha256sum <sent")
+    guest.load_cifs()
+    # -i: what mount.cifs would look up is said here.
+    guest.run(f"mkdir mounted; mount -i -t cifs //{PREFIX}2/share mounted "
+              f"-o 'vers=3.0,sec=none,ip={PREFIX}2,unc=\\\\{PREFIX}2\\share'")
+    assert digest in guest.run("sha256sum <mounted/sent")
+    guest.run("cp mounted/sent mounted/again; umount mounted")
+    assert hashlib.sha256((share / "again").read_bytes()).hexdigest() == digest
     stop(serving)
     end_vsw(guest, proxy)
 

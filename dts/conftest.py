@@ -6,6 +6,7 @@
     PAUSE_ON_FAILURE=1 ...                      wait, while everything still runs
     VSW_UML=/path/to/linux ...                  another User-Mode Linux kernel than Debian's
     VSW_VSOCK_TEST=/path/to/it ...              another vsock_test than linux-source-6.1's
+    VSW_SYSTEMD_SSH_PROXY=/path/to/it ...       another systemd-ssh-proxy than the installed one
     VSW_BUILD=build-asan ...                    another build folder than build
 
 Logs are in build/dts/<suite>.<test>/.

@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <ifaddrs.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,6 +27,15 @@
 /* Whose a route is. 118 is nobody's in rtnetlink.h: only ours are removed. */
 #define RTPROT_VSW 118
 
+/* To this machine and its network, which would be cut off: loopback and IPv4's, link-local,
+ * multicast. A prefix has 16 bits at least. */
+static bool
+has_another_meaning(const struct in6_addr *prefix)
+{
+	return (prefix->s6_addr[0] == 0 && prefix->s6_addr[1] == 0) ||
+	       IN6_IS_ADDR_LINKLOCAL(prefix) || IN6_IS_ADDR_MULTICAST(prefix);
+}
+
 bool
 anyip_parse(struct anyip *anyip, const char *text, char why[WHY_SIZE])
 {
@@ -43,6 +53,13 @@ anyip_parse(struct anyip *anyip, const char *text, char why[WHY_SIZE])
 			 "--prefix %s is wrong: it is an IPv6 prefix of %u to %u bits, as "
 			 "fd00:abcd:ef12::/64",
 			 text, LEN_MIN, LEN_MAX);
+		return false;
+	}
+	if (has_another_meaning(&anyip->prefix)) {
+		snprintf(why, WHY_SIZE,
+			 "--prefix %s is wrong: these addresses mean something else; take some of "
+			 "fd00::/8, as fd00:abcd:ef12::/64",
+			 text);
 		return false;
 	}
 	anyip->len = len;
@@ -193,11 +210,52 @@ unlock(struct anyip *anyip)
 	anyip->lock_fd = -1;
 }
 
+static bool
+has(const struct anyip *anyip, const struct in6_addr *address)
+{
+	for (unsigned int i = 0; i < anyip->len; i++) {
+		unsigned int differ = anyip->prefix.s6_addr[i / 8] ^ address->s6_addr[i / 8];
+
+		if ((differ & (0x80U >> i % 8)) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* Whoever is in the network of an interface would not be reached any more. */
+static bool
+is_in_use(const struct anyip *anyip, char why[WHY_SIZE])
+{
+	struct ifaddrs *all = NULL;
+	bool is_used = false;
+
+	if (getifaddrs(&all) != 0)
+		return false;
+	for (const struct ifaddrs *i = all; i != NULL && !is_used; i = i->ifa_next) {
+		char text[INET6_ADDRSTRLEN];
+		struct sockaddr_in6 in6;
+
+		if (i->ifa_addr == NULL || i->ifa_addr->sa_family != AF_INET6)
+			continue;
+		memcpy(&in6, i->ifa_addr, sizeof(in6));
+		is_used = has(anyip, &in6.sin6_addr);
+		if (is_used)
+			snprintf(why, WHY_SIZE,
+				 "%s has an address of this prefix, %s: take another prefix",
+				 i->ifa_name,
+				 inet_ntop(AF_INET6, &in6.sin6_addr, text, sizeof(text)));
+	}
+	freeifaddrs(all);
+	return is_used;
+}
+
 bool
 anyip_begin(struct anyip *anyip, char why[WHY_SIZE])
 {
 	int rc;
 
+	if (is_in_use(anyip, why))
+		return false;
 	if (!lock(anyip, why)) {
 		unlock(anyip);
 		return false;

@@ -69,8 +69,8 @@ const char *run_dir(void);
 /* $VSW_API, or vsw.api in $VSW_RUN_DIR. */
 const char *default_api(void);
 
-/* Ask vswd, if it answers, for the uds path of a guest. */
-bool guest_uds_path(const char *who, char *path, size_t size);
+/* Ask vswd for the uds path of a guest. @return false, and @p why is a sentence. */
+bool guest_uds_path(const char *who, char *path, size_t size, char *why, size_t why_size);
 
 /* Print "vsw guest list: ..." to standard error. @return @p status. */
 int complain(const struct args *args, int status, const char *fmt, ...)

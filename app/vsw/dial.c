@@ -44,7 +44,10 @@ fail_to_connect(struct dial *dial, int error)
 
 	fail(dial, is_refused ? EXIT_REFUSED : EXIT_UNREACHABLE, "cannot reach %s: %s",
 	     is_path ? dial->path : dial->to->text,
-	     error == ECONNRESET ? "nobody listens there" : strerror(error));
+	     error == ECONNRESET ? "nobody listens there"
+	     : error == ENODEV   ? "AF_VSOCK does not lead there; in a guest, modprobe "
+				   "vmw_vsock_virtio_transport"
+				 : strerror(error));
 }
 
 static void
@@ -91,8 +94,13 @@ try_to_connect(struct dial *dial)
 void
 dial_begin(struct dial *dial, const struct endpoint *to)
 {
+	char why[WHY_SIZE];
+
 	*dial = (struct dial){.to = to, .fd = -1};
-	endpoint_locate(to, &dial->address, &dial->is_hybrid);
+	if (!endpoint_locate(to, &dial->address, &dial->is_hybrid, why)) {
+		fail(dial, EXIT_UNREACHABLE, "cannot reach %s: %s", to->text, why);
+		return;
+	}
 	if (dial->address.sa.sa_family == AF_UNIX)
 		strlcpy(dial->path, dial->address.un.sun_path, sizeof(dial->path));
 	try_to_connect(dial);

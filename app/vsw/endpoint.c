@@ -2,6 +2,7 @@
 #include "endpoint.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -238,7 +239,14 @@ endpoint_parse(struct endpoint *e, const char *text, char why[WHY_SIZE])
  * Where guests are.
  */
 
-uint32_t
+bool
+endpoint_is_host(void)
+{
+	return access(run_dir(), F_OK) == 0;
+}
+
+/* Our own CID, if we are in a guest; else 0. */
+static uint32_t
 own_cid(void)
 {
 	uint32_t cid = 0;
@@ -257,38 +265,55 @@ own_cid(void)
 static bool
 is_sibling(uint32_t cid)
 {
-	return cid == VMADDR_CID_HOST || (access(run_dir(), F_OK) != 0 && own_cid() != 0);
+	return cid == VMADDR_CID_HOST || (!endpoint_is_host() && own_cid() != 0);
 }
 
-static void
-locate_guest(const struct endpoint *e, struct address *address, bool *is_hybrid)
+/* Where the file is not that a CID stands for, and for a name. */
+static bool
+ask_for_path(const struct endpoint *e, struct address *address, const char *tried,
+	     char why[WHY_SIZE])
+{
+	char path[UNIX_PATH_SIZE], said[WHY_SIZE / 2];
+
+	if (guest_uds_path(e->guest, path, sizeof(path), said, sizeof(said)))
+		return set_unix(address, path);
+	if (tried != NULL)
+		snprintf(why, WHY_SIZE, "there is no %s, and %s", tried, said);
+	else
+		strlcpy(why, said, WHY_SIZE);
+	return false;
+}
+
+static bool
+locate_guest(const struct endpoint *e, struct address *address, bool *is_hybrid, char why[WHY_SIZE])
 {
 	char path[UNIX_PATH_SIZE];
 	uint32_t cid = 0;
-	bool has_cid = vsw_number_read_u32(e->guest, 0, UINT32_MAX - 1, &cid);
 
 	*is_hybrid = true;
-	if (has_cid)
-		snprintf(path, sizeof(path), "%s/vm%u.vsock", run_dir(), cid);
-	else
-		strlcpy(path, e->guest, sizeof(path));
+	/* A name without a / is no path, whatever files there are. */
+	if (strchr(e->guest, '/') != NULL)
+		return set_unix(address, e->guest);
+	if (!vsw_number_read_u32(e->guest, 0, UINT32_MAX - 1, &cid))
+		return ask_for_path(e, address, NULL, why);
+	snprintf(path, sizeof(path), "%s/vm%u.vsock", run_dir(), cid);
 	set_unix(address, path);
-	if (strchr(e->guest, '/') != NULL || access(path, F_OK) == 0)
-		return;
-	if (has_cid && is_sibling(cid)) {
-		set_vsock(address, cid, e->port);
-		*is_hybrid = false;
-	} else if (guest_uds_path(e->guest, path, sizeof(path))) {
-		set_unix(address, path);
-	}
+	if (access(path, F_OK) == 0 || errno != ENOENT)
+		return true;
+	if (!is_sibling(cid))
+		return ask_for_path(e, address, path, why);
+	set_vsock(address, cid, e->port);
+	*is_hybrid = false;
+	return true;
 }
 
-void
-endpoint_locate(const struct endpoint *e, struct address *address, bool *is_hybrid)
+bool
+endpoint_locate(const struct endpoint *e, struct address *address, bool *is_hybrid,
+		char why[WHY_SIZE])
 {
 	*is_hybrid = false;
 	if (e->kind == ENDPOINT_GUEST)
-		locate_guest(e, address, is_hybrid);
-	else
-		*address = e->address;
+		return locate_guest(e, address, is_hybrid, why);
+	*address = e->address;
+	return true;
 }

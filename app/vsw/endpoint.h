@@ -20,7 +20,7 @@
 #include <sys/un.h>
 
 #define UNIX_PATH_SIZE sizeof(((struct sockaddr_un *)0)->sun_path)
-#define WHY_SIZE 256
+#define WHY_SIZE 512
 
 enum endpoint_kind {
 	ENDPOINT_TCP,
@@ -61,10 +61,13 @@ void endpoint_of_vsock(struct endpoint *e, uint32_t cid, uint32_t port);
  * ourselves, other CIDs are its siblings.
  *
  * @p is_hybrid out: the address is a uds-path, which wants CONNECT.
+ *
+ * @return false: nobody knows such a guest, and @p why is a sentence.
  */
-void endpoint_locate(const struct endpoint *e, struct address *address, bool *is_hybrid);
+bool endpoint_locate(const struct endpoint *e, struct address *address, bool *is_hybrid,
+		     char why[WHY_SIZE]);
 
-/* Our own CID, if we are in a guest; else 0. */
-uint32_t own_cid(void);
+/* Is there a $VSW_RUN_DIR? Then it is here that vswd runs, and guests are its. */
+bool endpoint_is_host(void);
 
 #endif /* VSW_ENDPOINT_H */

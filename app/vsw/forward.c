@@ -37,6 +37,15 @@ on_accept(struct relay *relay, void *ctx, int fd)
 	relay_dial(relay, fd, &forward->service);
 }
 
+/* @return @p status. @p line: of the file; 0: there is none. */
+static int
+complain_of_line(const struct args *args, int status, unsigned int line, const char *why)
+{
+	if (line == 0)
+		return complain(args, status, "%s", why);
+	return complain(args, status, "%s:%u: %s", args->file, line, why);
+}
+
 static int
 listen_for_all(const struct args *args, struct relay *relay, struct forward *forwards, size_t n)
 {
@@ -46,7 +55,7 @@ listen_for_all(const struct args *args, struct relay *relay, struct forward *for
 		struct forward *f = &forwards[i];
 
 		if (!listen_at(&f->listening, &f->at, why))
-			return complain(args, EXIT_UNREACHABLE, "%s", why);
+			return complain_of_line(args, EXIT_UNREACHABLE, f->line, why);
 		if (!relay_listen(relay, f->listening.fd, on_accept, f))
 			return complain(args, EXIT_BROKEN, "out of memory");
 		complain(args, 0, "%s is at %s", f->service.text, f->at.text);
@@ -92,7 +101,7 @@ struct list {
 };
 
 static bool
-take_line(struct list *list, char *line, char why[WHY_SIZE])
+take_line(struct list *list, char *line, unsigned int number, char why[WHY_SIZE])
 {
 	char *rest = line;
 	const char *service, *at = NULL, *more = NULL;
@@ -115,7 +124,7 @@ take_line(struct list *list, char *line, char why[WHY_SIZE])
 		return false;
 	}
 	list->forwards = all;
-	all[list->n] = (struct forward){0};
+	all[list->n] = (struct forward){.line = number};
 	return parse(&all[list->n++], service, at, why);
 }
 
@@ -126,13 +135,16 @@ read_file(const struct args *args, FILE *file, struct list *list)
 	char why[WHY_SIZE];
 	char *line = NULL;
 	size_t size = 0;
-	int number = 0, status = EXIT_SUCCESS;
+	unsigned int number = 0;
+	int status = EXIT_SUCCESS;
 
 	while (status == EXIT_SUCCESS && getline(&line, &size, file) >= 0) {
 		number++;
-		if (!take_line(list, line, why))
-			status = complain(args, EXIT_USAGE, "%s:%d: %s", args->file, number, why);
+		if (!take_line(list, line, number, why))
+			status = complain_of_line(args, EXIT_USAGE, number, why);
 	}
+	if (ferror(file))
+		status = complain(args, EXIT_USAGE, "%s: %s", args->file, strerror(errno));
 	free(line);
 	if (status == EXIT_SUCCESS && list->n == 0)
 		status = complain(args, EXIT_USAGE, "%s: there is nothing in it", args->file);

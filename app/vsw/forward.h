@@ -11,6 +11,7 @@ struct forward {
 	struct endpoint service; /* what is connected to */
 	struct endpoint at;      /* where it is listened */
 	struct listening listening;
+	unsigned int line; /* of the file that has it; 0: none */
 };
 
 /* Until a signal comes. @return exit status. */

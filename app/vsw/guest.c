@@ -189,15 +189,24 @@ cmd_guest_show(struct args *args)
 }
 
 bool
-guest_uds_path(const char *who, char *path, size_t size)
+guest_uds_path(const char *who, char *path, size_t size, char *why, size_t why_size)
 {
 	struct args args = {.api = default_api(), .is_quiet = true};
 	json_t *guest;
+	int status = http_call_named(&args, "GET", NULL, &guest, "/guests", who);
 
-	http_call_named(&args, "GET", NULL, &guest, "/guests", who);
 	strlcpy(path, text_at(guest, "uds_path"), size);
 	json_decref(guest);
-	return path[0] != '\0';
+	if (path[0] != '\0')
+		return true;
+	if (status == EXIT_UNREACHABLE)
+		snprintf(why, why_size,
+			 "no vswd answers at %s, which would know where guest %s is: has it --api, "
+			 "and may you use it?",
+			 args.api, who);
+	else
+		snprintf(why, why_size, "vswd has no guest %s", who);
+	return false;
 }
 
 /*

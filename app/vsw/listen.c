@@ -61,12 +61,15 @@ listen_at(struct listening *l, const struct endpoint *at, char why[WHY_SIZE])
 {
 	const int one = 1;
 	struct address address;
-	char uds_path[UNIX_PATH_SIZE] = "";
+	char uds_path[UNIX_PATH_SIZE] = "", reason[WHY_SIZE];
 	bool is_hybrid;
 	int rc = 0;
 
 	*l = (struct listening){.fd = -1};
-	endpoint_locate(at, &address, &is_hybrid);
+	if (!endpoint_locate(at, &address, &is_hybrid, reason)) {
+		snprintf(why, WHY_SIZE, "cannot listen at %s: %.350s", at->text, reason);
+		return false;
+	}
 	if (at->kind == ENDPOINT_GUEST && !is_hybrid) {
 		snprintf(why, WHY_SIZE,
 			 "cannot listen at %s: vswd does not serve it here; a guest listens at "

@@ -3,6 +3,7 @@
  * vsw: the client. It needs no DPDK and no vswd library: it speaks HTTP to the control API,
  * and the hybrid protocol to the sockets of guests, or, in a guest, AF_VSOCK.
  */
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "commands.h"
 #include "vsw_base.h"
@@ -328,9 +330,24 @@ refuse(int argc, char **argv)
 	return EXIT_USAGE;
 }
 
+/* What the caller has closed would be the next descriptor that we open. Nothing comes from it, and
+ * writing to it fails. */
+static void
+fill_standard_descriptors(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDONLY);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int
 main(int argc, char **argv)
 {
+	fill_standard_descriptors();
 	signal(SIGPIPE, SIG_IGN);
 	if (argc < 2) {
 		print_help(stderr);

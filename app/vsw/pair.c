@@ -195,9 +195,9 @@ read_some(const struct watch *in, char *data, size_t len)
 	return n < 0 ? 0 : n;
 }
 
-/* Nobody reads at @p to any more: whoever writes shall know. */
+/* Nobody reads what @p from says any more: whoever writes shall know. @p error: why, as errno. */
 static void
-give_up(struct pair *pair, struct end *from)
+give_up(struct pair *pair, struct end *from, int error)
 {
 	struct way *way = &from->to_other;
 
@@ -208,6 +208,9 @@ give_up(struct pair *pair, struct end *from)
 		shutdown(from->in.fd, SHUT_RD);
 	if (pair->is_stdio && other(pair, from)->has_out) {
 		pair->relay->status = EXIT_BROKEN;
+		/* That a reader has enough is no mistake: vsw connect web 80 | head. */
+		if (error != EPIPE)
+			complain(pair->relay->args, 0, "standard output: %s", strerror(error));
 		kill_pair(pair);
 	}
 }
@@ -219,6 +222,10 @@ pass_end_on(struct pair *pair, struct end *from)
 	struct end *to = other(pair, from);
 
 	from->to_other.is_over = true;
+	/* The end of the process, which follows, is enough: others may have standard output,
+	 * too, as the shell that goes on with its script. */
+	if (to->has_out && to->to_other.is_over)
+		return;
 	if (out_of(to)->is_socket)
 		shutdown(out_of(to)->fd, SHUT_WR);
 	else
@@ -250,7 +257,7 @@ flush(struct pair *pair, struct end *from)
 	n = write_all(out_of(other(pair, from)), way->held + way->held_done,
 		      way->held_len - way->held_done);
 	if (n < 0) {
-		give_up(pair, from);
+		give_up(pair, from, errno);
 		return false;
 	}
 	way->held_done += (size_t)n;
@@ -275,8 +282,10 @@ move_piece(struct pair *pair, struct end *from)
 	if (n <= 0)
 		return;
 	taken = write_all(out_of(other(pair, from)), data, (size_t)n);
-	if (taken < 0 || (taken < n && !hold(way, data + taken, (size_t)(n - taken))))
-		give_up(pair, from);
+	if (taken < 0)
+		give_up(pair, from, errno);
+	else if (taken < n && !hold(way, data + taken, (size_t)(n - taken)))
+		give_up(pair, from, ENOMEM);
 }
 
 static void
@@ -373,7 +382,7 @@ on_pair_event(struct watch *watch, uint32_t events)
 	if (pair->list == &pair->relay->dead || peer->to_other.is_over)
 		return;
 	if (is_deaf(end, watch, events)) {
-		give_up(pair, peer);
+		give_up(pair, peer, EPIPE);
 		serve_pair(pair);
 	}
 }

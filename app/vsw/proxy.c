@@ -70,6 +70,16 @@ parse_port_pair(struct port *port, char *text)
 				   &port->remote);
 }
 
+static bool
+is_listed(const struct proxy *proxy, uint32_t local)
+{
+	for (unsigned int i = 0; i < proxy->n_ports; i++) {
+		if (proxy->ports[i].local == local)
+			return true;
+	}
+	return false;
+}
+
 /* @return exit status. */
 static int
 parse_ports(struct proxy *proxy, const char *text)
@@ -83,13 +93,17 @@ parse_ports(struct proxy *proxy, const char *text)
 		if (proxy->n_ports == PORTS_MAX)
 			status = complain(proxy->args, EXIT_USAGE, "--ports: more than %u",
 					  PORTS_MAX);
-		else if (parse_port_pair(port, one))
-			*port = (struct port){proxy, port->local, port->remote, -1};
-		else
+		else if (!parse_port_pair(port, one))
 			status = complain(proxy->args, EXIT_USAGE,
 					  "--ports %s is wrong: it is a list, as 22,445 or "
 					  "2222:22,445",
 					  text);
+		else if (is_listed(proxy, port->local))
+			status = complain(proxy->args, EXIT_USAGE,
+					  "--ports %s is wrong: %u is there twice", text,
+					  port->local);
+		else
+			*port = (struct port){proxy, port->local, port->remote, -1};
 		proxy->n_ports += status == EXIT_SUCCESS;
 	}
 	free(copy);
@@ -108,17 +122,18 @@ path_for(const char *uds, uint32_t cid)
 	return uds[0] != '\0' && uds[strspn(uds, "0123456789")] == '=' ? NULL : uds;
 }
 
-/* With the CID for the first %. */
+/* With the CID for the first %; and a / at least, that it is no name. */
 static void
 expand(char path[UNIX_PATH_SIZE], const char *pattern, uint32_t cid)
 {
 	const char *percent = strchr(pattern, '%');
+	const char *here = strchr(pattern, '/') == NULL ? "./" : "";
 
 	if (percent == NULL)
-		strlcpy(path, pattern, UNIX_PATH_SIZE);
+		snprintf(path, UNIX_PATH_SIZE, "%s%s", here, pattern);
 	else
-		snprintf(path, UNIX_PATH_SIZE, "%.*s%u%s", (int)(percent - pattern), pattern, cid,
-			 percent + 1);
+		snprintf(path, UNIX_PATH_SIZE, "%s%.*s%u%s", here, (int)(percent - pattern),
+			 pattern, cid, percent + 1);
 }
 
 /*

@@ -140,6 +140,9 @@ cmd_serve(struct args *args)
 		return complain(args, EXIT_USAGE, "it takes PORT, and --to=ENDPOINT or -- COMMAND");
 	if (!parse_at(&forward.at, args, why))
 		return complain(args, EXIT_USAGE, "%s", why);
+	if (args->guest == NULL && endpoint_is_host())
+		complain(args, 0,
+			 "this is no port for guests of the vswd here; that takes --guest");
 	if (args->to == NULL)
 		return serve_by_command(args, &forward.at);
 	if (!endpoint_parse(&forward.service, args->to, why) ||

@@ -80,9 +80,18 @@ class Uml(Guest):
     vsw = str(VSW_STATIC)
 
     def load_ipv6(self):
-        """Debian's kernel has it as a module."""
+        self._load("lib/crc-ccitt", "net/ipv6/ipv6")
+
+    def load_cifs(self):
+        self._load("crypto/hmac", "crypto/cmac", "crypto/ctr", "crypto/ccm", "crypto/gf128mul",
+                   "crypto/ghash-generic", "crypto/gcm", "lib/asn1_decoder", "lib/oid_registry",
+                   "fs/smb/common/cifs_arc4", "fs/smb/common/cifs_md4",
+                   "net/dns_resolver/dns_resolver", "fs/smb/client/cifs")
+
+    def _load(self, *modules):
+        """Debian's kernel has much as modules; another has it built in."""
         if folder := self._modules():
-            self.run(f"for module in lib/crc-ccitt net/ipv6/ipv6; do "
+            self.run(f"for module in {' '.join(modules)}; do "
                      f"busybox insmod {folder}/kernel/$module.ko || exit; done")
 
     @staticmethod

@@ -56,10 +56,10 @@ class Lab:
         for path in (self.folder, *self.folder.iterdir()):
             os.chown(path, pwd.getpwnam(user).pw_uid, -1)
 
-    def switch(self, *cids, lcores="0", user=None, options=None):
+    def switch(self, *cids, lcores="0", user=None, options=None, api=None):
         """@return a vswd that serves guests of these context ids; some with options, such as
         {3: ",groups=red"}."""
-        switch = Switch(self, dict.fromkeys(cids or (3,), "") | (options or {}), lcores, user)
+        switch = Switch(self, dict.fromkeys(cids or (3,), "") | (options or {}), lcores, user, api)
         self._stack.callback(switch.stop)
         return switch
 

@@ -13,5 +13,6 @@ VSW = BUILD / "app" / "vsw"
 VSW_STATIC = BUILD / "app" / "vsw-static"
 if not VSW_STATIC.exists():  # a build with sanitizers
     VSW_STATIC = TOP / "build" / "app" / "vsw-static"
+VSOCK_SHIM = BUILD / "test" / "vsock_shim.so"
 VSOCK_TEST = BUILD / "vsock_test"
 UML_XSTATE = BUILD / "dts" / "uml_xstate.so"

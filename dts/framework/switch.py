@@ -23,10 +23,11 @@ class Vm:
 
 
 class Switch:
-    def __init__(self, lab, options, lcores, user):
-        """options: of guests, by their context ids."""
+    def __init__(self, lab, options, lcores, user, api=None):
+        """options: of guests, by their context ids; api: the path of its API, which it needs not have."""
         self.vms = {cid: Vm(lab.folder, cid, of_vm) for cid, of_vm in options.items()}
-        argv = ["--lcores", lcores, "--log-level=vsw.*:info", "--", *self._vm_options()]
+        argv = ["--lcores", lcores, "--log-level=vsw.*:info", "--", *self._vm_options(),
+                *(["--api", api] if api else [])]
         self.process = lab.run("vswd", [lab.staged_vswd, *argv], user=user)
         self.process.wait_for_output(r"vsw: ready")
         self._was_killed = False

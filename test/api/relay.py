@@ -12,10 +12,10 @@ from daemon import VSW, WAIT, wait_for
 class Relay:
     """Runs when it is made: it has said that it is ready. says is all that it has said."""
 
-    def __init__(self, *args, ready=" is at ", env=None, vsw=VSW):
+    def __init__(self, *args, ready=" is at ", env=None, cwd=None, vsw=VSW):
         self.says = ""
         self._process = subprocess.Popen([vsw, *map(str, args)], stdin=subprocess.DEVNULL,
-                                         stderr=subprocess.PIPE, text=True, env=env)
+                                         stderr=subprocess.PIPE, text=True, env=env, cwd=cwd)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         try:

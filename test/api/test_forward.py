@@ -13,7 +13,7 @@ import tempfile
 import threading
 import unittest
 
-from daemon import VSW, WAIT, DaemonCase, wait_for
+from daemon import VSW, WAIT, DaemonCase, end, wait_for
 from relay import Relay
 
 CONFIG = """\
@@ -299,6 +299,16 @@ class WithGuest(DaemonCase):
                 self.assertEqual(b"", peer.read_all())
             relay.wait_to_say("cannot run /no/such/command: No such file or directory")
 
+    def test_serve_on_the_host_without_a_guest(self):
+        """It may be meant, for the machine's own AF_VSOCK; more likely --guest was forgotten."""
+        serving = subprocess.Popen([VSW, "serve", "53", "--", "cat"], stderr=subprocess.PIPE,
+                                   text=True, env=self.d.env)
+        said = serving.stderr.readline()
+        end(serving)
+        serving.stderr.close()
+        self.assertEqual("vsw serve: this is no port for guests of the vswd here; that takes "
+                         "--guest\n", said)
+
     def test_several_from_a_file(self):
         path = f"{self.d.folder}/forwards"
         with open(path, "w", encoding="ascii") as f:
@@ -314,6 +324,40 @@ class WithGuest(DaemonCase):
             with open(path, "w", encoding="ascii") as f:
                 f.write(text)
             self.fails(1, says, "forward", "--file", path)
+        with open(path, "w", encoding="ascii") as f:
+            f.write("# where nobody can listen\nweb:1 unix:/nowhere/x\n")
+        self.fails(2, f"{path}:2: cannot listen at unix:/nowhere/x: No such file", "forward",
+                   "--file", path)
+
+    def test_a_file_of_that_name_is_no_guest(self):
+        os.mkdir(f"{self.d.folder}/web")
+        done = subprocess.run([VSW, "connect", "web", "1000"], input=b"hello", env=self.d.env,
+                              stdout=subprocess.PIPE, cwd=self.d.folder, timeout=WAIT, check=False)
+        os.rmdir(f"{self.d.folder}/web")
+        self.assertEqual((0, b"hello"), (done.returncode, done.stdout))
+
+    def test_names_take_the_api(self):
+        env = dict(self.d.env, VSW_API="/nowhere")
+        for args, says in (
+                (("web", "1000"), "web:1000: no vswd answers at /nowhere, which would know where "
+                 "guest web is"),
+                (("77", "1"), f"77:1: there is no {self.d.folder}/vm77.vsock, and no vswd answers "
+                 "at /nowhere")):
+            done = subprocess.run([VSW, "connect", *args], stderr=subprocess.PIPE, text=True,
+                                  stdin=subprocess.DEVNULL, timeout=WAIT, env=env, check=False)
+            self.assertEqual(2, done.returncode)
+            self.assertIn(f"cannot reach {says}", done.stderr)
+
+    def test_connect_without_standard_input_or_output(self):
+        for redirection, status, says in (
+                ("<&-", 0, ""),
+                (">&-", 4, "vsw connect: standard output: Bad file descriptor\n"),
+                (">/dev/full", 4, "vsw connect: standard output: No space left on device\n")):
+            with self.subTest(redirection):
+                done = subprocess.run(
+                    ["sh", "-c", f'exec "$0" connect web 1000 {redirection}', VSW], input="hello",
+                    stderr=subprocess.PIPE, text=True, timeout=WAIT, env=self.d.env, check=False)
+                self.assertEqual((status, says), (done.returncode, done.stderr))
 
     def test_mistakes(self):
         for status, says, *args in (
@@ -330,8 +374,12 @@ class WithGuest(DaemonCase):
                 (1, "it takes PORT, and --to=ENDPOINT or -- COMMAND", "serve", "1"),
                 (1, "it takes PORT, and --to", "serve", "1", "--to=web:1", "--", "cat"),
                 (1, "ssh is wrong: the port is", "serve", "ssh", "--to=web:1"),
-                (2, "cannot listen at nobody:1: vswd does not serve a guest at nobody",
+                (1, "/: Is a directory", "forward", "-f", "/"),
+                (2, "cannot listen at nobody:1: vswd has no guest nobody",
                  "serve", "1", "--guest=nobody", "--to=web:1"),
+                (2, "cannot reach nobody:1: vswd has no guest nobody", "connect", "nobody", "1"),
+                (2, f"there is no {self.d.folder}/vm77.vsock, and vswd has no guest 77",
+                 "connect", "77", "1"),
                 (2, "cannot listen at unix:/nowhere/x: No such file", "forward", "web:1",
                  "unix:/nowhere/x")):
             with self.subTest(args=args):
@@ -403,6 +451,22 @@ class WithGuest(DaemonCase):
             self.assertEqual(b"hello", client.stdout.read())
             client.stdout.close()
             self.assertEqual(0, client.wait(WAIT))
+
+    def test_connect_leaves_standard_output_to_others(self):
+        """A script that serves a connection goes on with it."""
+        ours, theirs = socket.socketpair()
+        with ours, theirs, Peer() as service:
+            service.bind(self.at)
+            service.listen()
+            client = subprocess.Popen([VSW, "connect", f"unix:{self.at}"],
+                                      stdin=subprocess.DEVNULL, stdout=theirs)
+            with service.take() as far:
+                self.assertEqual(b"", far.recv(1)) # its end of input
+                far.sendall(b"hello")
+            self.assertEqual(0, client.wait(WAIT))
+            theirs.sendall(b" and more")
+            theirs.close()
+            self.assertEqual(b"hello and more", ours.recv(99, socket.MSG_WAITALL))
 
     def test_ssh_config(self):
         said = self.d.vsw("ssh-config").stdout

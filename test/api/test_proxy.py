@@ -45,9 +45,9 @@ class Proxy(DaemonCase):
     def tearDown(self):
         self.assertEqual([], routes())
 
-    def proxy(self, *args, ports="1000", env=None):
+    def proxy(self, *args, ports="1000", env=None, cwd=None):
         return Relay("proxy", f"--prefix={PREFIX}/64", f"--ports={ports}", *args,
-                     ready="ready: ", env=env or self.d.env)
+                     ready="ready: ", env=env or self.d.env, cwd=cwd)
 
     def fails(self, status, says, *args):
         done = self.d.vsw("proxy", *args, status=status)
@@ -99,7 +99,9 @@ class Proxy(DaemonCase):
         with self.proxy(f"--uds=3={self.d.folder}/vm4.vsock", env=env) as proxy:
             self.verify_echo(3)
             self.verify_reset(PREFIX + "4")
-            proxy.wait_to_say("cannot reach /tmp/vm4.vsock")
+            proxy.wait_to_say("cannot reach 4:1000: there is no /tmp/vm4.vsock")
+        with self.proxy("--uds=vm%.vsock", env=env, cwd=self.d.folder):
+            self.verify_echo(3)
 
     def test_the_route_goes_with_it(self):
         for number in signal.SIGTERM, signal.SIGINT, signal.SIGHUP:
@@ -146,11 +148,26 @@ class Proxy(DaemonCase):
                 ("--prefix fd00::/97 is wrong", "--prefix=fd00::/97", "--ports=1"),
                 ("--prefix 10.0.0.0/8 is wrong", "--prefix=10.0.0.0/8", "--ports=1"),
                 ("there is more than 64 bits of it", "--prefix=fd00::1/64", "--ports=1"),
+                ("--prefix ::/64 is wrong: these addresses mean", "--prefix=::/64", "--ports=1"),
+                ("--prefix fe80::/64 is wrong: these", "--prefix=fe80::/64", "--ports=1"),
+                ("--prefix ff02::/64 is wrong: these", "--prefix=ff02::/64", "--ports=1"),
+                ("--ports 80,1:2,80 is wrong: 80 is there twice", f"--prefix={PREFIX}/64",
+                 "--ports=80,1:2,80"),
                 ("--ports 0 is wrong", f"--prefix={PREFIX}/64", "--ports=0"),
                 ("--ports 80,x is wrong", f"--prefix={PREFIX}/64", "--ports=80,x"),
                 ("--ports 65536:1 is wrong", f"--prefix={PREFIX}/64", "--ports=65536:1")):
             with self.subTest(args=args):
                 self.fails(1, says, *args)
+
+    def test_a_prefix_may_be_of_a_network(self):
+        address = [f"{PREFIX}1234:5/128", "dev", "lo"]
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        subprocess.run(["ip", "-6", "address", "add", *address], check=True)
+        self.fails(2, f"lo has an address of this prefix, {PREFIX}1234:5: take another",
+                   f"--prefix={PREFIX}/64", "--ports=1")
+        with Relay("proxy", "--prefix=fd00:abcd:ef13::/64", "--ports=1", ready="ready: "):
+            pass
+        subprocess.run(["ip", "-6", "address", "del", *address], check=True)
 
     def test_others_may_not(self):
         done = subprocess.run(
