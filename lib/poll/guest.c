@@ -355,12 +355,14 @@ guest_idle_turn(struct guest *guest)
 void
 guest_drain(struct vsw_poll *poll, struct guest *guest, struct vsw_msg *drain)
 {
+	unsigned int n = 0, n_taken;
+
 	guest_rouse(guest);
 	/* What the guest has sent so far is still passed on: at most a ring full. */
-	for (unsigned int n = 0; n < guest->from_guest.conf.size && guest->stopping == NULL; n++) {
-		if (from_guest_pass(poll, guest) == 0)
-			break;
-	}
+	do {
+		n_taken = guest->stopping == NULL ? from_guest_pass(poll, guest) : 0;
+		n += n_taken;
+	} while (n_taken > 0 && n < guest->from_guest.conf.size);
 	guest->drained = true;
 	guest->draining = drain;
 	for_each_flow(guest, VSW_CONN_EV_ABORT);

@@ -161,6 +161,7 @@ struct guest {
 	uint32_t n_descs_out; /* descriptors of its ring that these hold, at most */
 	uint16_t n_reads_out; /* READ messages */
 	uint32_t n_untimed;   /* packets with payload until one is timed again */
+	uint16_t n_rejected;  /* receive buffers of this pass that hold no header */
 	uint32_t recv_room;   /* payload that its last receive buffer had room for */
 
 	uint64_t promised;    /* see window.c; bounded by the spill budget */

@@ -26,17 +26,20 @@
  * Single packets.
  */
 
-/* A buffer that holds a header at least, or NULL when the guest has posted none. */
+/* A buffer that holds a header at least, or NULL when the guest has posted none. One that goes on
+ * posting smaller ones while we look must not keep us: after a burst of those, it has none. */
 static struct vsw_chain *
 take_buffer(struct vsw_poll *poll, struct guest *guest)
 {
-	while (vsw_virtq_pop(&guest->to_guest, &poll->burst, 1) > 0) {
+	while (guest->n_rejected < VSW_BURST &&
+	       vsw_virtq_pop(&guest->to_guest, &poll->burst, 1) > 0) {
 		struct vsw_chain *chain = &poll->burst.chain[0];
 
 		if (chain->len >= VSW_PKT_HDR_LEN)
 			return chain;
 		vsw_count(&guest->counters, VSW_CTR_CHAIN_SMALL, 1);
 		vsw_virtq_push(&guest->to_guest, chain->head, 0);
+		guest->n_rejected++;
 	}
 	vsw_count(&guest->counters, VSW_CTR_BUFFER_STALLS, 1);
 	return NULL;
@@ -279,9 +282,11 @@ serve(struct vsw_poll *poll, struct flow *flow)
 unsigned int
 to_guest_pass(struct vsw_poll *poll, struct guest *guest)
 {
-	unsigned int work = send_resets(poll, guest);
 	struct flow *flow;
+	unsigned int work;
 
+	guest->n_rejected = 0;
+	work = send_resets(poll, guest);
 	if (guest->n_resets > 0)
 		return work;
 	for (unsigned int i = 0; i < FLOWS_PER_PASS; i++) {

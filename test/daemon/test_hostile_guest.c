@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -457,6 +458,99 @@ test_memory_that_changes_while_it_is_read(struct env *e)
 	check_place(e);
 }
 
+/*
+ * Receive buffers that hold no header come back unused. A guest sees them come, in the used
+ * ring's entries, and can post the next ones at that pace.
+ */
+
+#define LONG_RING 4096u
+#define LONG_DESC 0x40000u
+#define LONG_AVAIL 0x50000u
+#define LONG_USED 0x54000u
+#define PACKET_AT 0x10000u
+
+/* The villain's receive ring stops and goes on as a long one, full of buffers of 16 bytes. */
+static bool
+fill_long_ring(struct env *e, struct vmm *v)
+{
+	const struct vmm_addr addr = {.index = 0,
+				      .desc = VMM_USER + LONG_DESC,
+				      .used = VMM_USER + LONG_USED,
+				      .avail = VMM_USER + LONG_AVAIL};
+	const uint64_t index = 0;
+	struct vring_desc *desc = (void *)(v->mem + LONG_DESC);
+	struct vring_avail *avail = (void *)(v->mem + LONG_AVAIL);
+	struct vring_used *used = (void *)(v->mem + LONG_USED);
+
+	for (uint16_t i = 0; i < LONG_RING; i++) {
+		desc[i] = (struct vring_desc){VMM_GPA + 0x20000, 16, VRING_DESC_F_WRITE, 0};
+		avail->ring[i] = i;
+		used->ring[i].id = UINT32_MAX;
+	}
+	avail->idx = LONG_RING;
+	return vmm_send_state(v, VSW_VHOST_GET_VRING_BASE, 0, 0) &&
+	       vmm_send_state(v, VSW_VHOST_SET_VRING_NUM, 0, LONG_RING) &&
+	       vmm_send_state(v, VSW_VHOST_SET_VRING_BASE, 0, 0) &&
+	       vmm_send(v, VSW_VHOST_SET_VRING_ADDR, 0, &addr, sizeof(addr), NULL, 0) &&
+	       vmm_send(v, VSW_VHOST_SET_VRING_KICK, 0, &index, 8, &v->kick[0], 1) &&
+	       vmm_send(v, VSW_VHOST_SET_VRING_CALL, 0, &index, 8, &v->call[0], 1) &&
+	       vmm_send_state(v, VSW_VHOST_SET_VRING_ENABLE, 0, 1) && vmm_is_served(e, v);
+}
+
+/* A packet to nobody, so that there is a RST to say. */
+static void
+send_to_nobody(struct vmm *v)
+{
+	struct vsw_pkt pkt = raw_pkt(0, VSW_OP_RESPONSE);
+	struct vring_desc *desc = (void *)(v->mem + VMM_DESC(1));
+	struct vring_avail *avail = (void *)(v->mem + VMM_AVAIL(1));
+
+	vsw_pkt_encode(v->mem + PACKET_AT, &pkt);
+	desc[0] = (struct vring_desc){VMM_GPA + PACKET_AT, VSW_PKT_HDR_LEN, 0, 0};
+	avail->ring[0] = 0;
+	__atomic_store_n(&avail->idx, 1, __ATOMIC_RELEASE);
+	eventfd_write(v->kick[1], 1);
+}
+
+/* Whoever takes these buffers must stop to look after others: what has come back is shown at the
+ * end of each pass. */
+static void
+test_receive_buffers_of_no_use_without_end(struct env *e)
+{
+	struct neighbours nb = neighbours_up(e);
+	struct vmm v = vmm_connect(e, 0);
+	struct vring_avail *avail;
+	struct vring_used *used;
+	uint64_t deadline = vsw_guest_now_ms() + WAIT_MS;
+	uint16_t n = 0, most = 0;
+
+	check(e, vmm_boot(e, &v) && fill_long_ring(e, &v));
+	avail = (void *)(v.mem + LONG_AVAIL);
+	used = (void *)(v.mem + LONG_USED);
+	send_to_nobody(&v);
+	for (unsigned int total = 0; total < 20 * LONG_RING;) {
+		uint32_t *id = &used->ring[n % LONG_RING].id;
+		uint16_t n_hidden;
+
+		if (__atomic_load_n(id, __ATOMIC_ACQUIRE) == UINT32_MAX) {
+			if (vsw_guest_now_ms() >= deadline)
+				fail_env(e, "vswd has taken %u buffers only", total);
+			continue;
+		}
+		n_hidden = ++n - __atomic_load_n(&used->idx, __ATOMIC_ACQUIRE);
+		if (n_hidden < INT16_MAX && n_hidden > most)
+			most = n_hidden;
+		*id = UINT32_MAX;
+		__atomic_store_n(&avail->idx, (uint16_t)(n + LONG_RING), __ATOMIC_RELEASE);
+		total++;
+	}
+	if (most > LONG_RING / 4)
+		fail_env(e, "vswd took %u buffers without a look at anything else", most);
+	neighbours_check(e, &nb);
+	vmm_close(e, &v);
+	check_place(e);
+}
+
 int
 main(void)
 {
@@ -469,6 +563,7 @@ main(void)
 		CASE(test_rings_that_go_off_and_on),
 		CASE(test_random_rings),
 		CASE(test_memory_that_changes_while_it_is_read),
+		CASE(test_receive_buffers_of_no_use_without_end),
 	};
 
 	return run_cases_in("hostile guest", hostile_variants, N_HOSTILE_VARIANTS, cases,
