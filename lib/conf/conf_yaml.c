@@ -453,7 +453,7 @@ int
 vsw_conf_read_file(struct vsw_conf *conf, const char *path, char error[VSW_CONF_ERROR_SIZE])
 {
 	struct reader r = {.conf = conf, .error = error};
-	struct stat st;
+	struct stat st = {0};
 	FILE *file;
 	int rc;
 
@@ -463,7 +463,9 @@ vsw_conf_read_file(struct vsw_conf *conf, const char *path, char error[VSW_CONF_
 	}
 	/* A folder can be opened, but not read. */
 	file = fopen(path, "re");
-	if (file != NULL && fstat(fileno(file), &st) == 0 && S_ISDIR(st.st_mode)) {
+	if (file != NULL)
+		(void)!fstat(fileno(file), &st);
+	if (S_ISDIR(st.st_mode)) {
 		fclose(file);
 		file = NULL;
 		errno = EISDIR;
@@ -474,7 +476,7 @@ vsw_conf_read_file(struct vsw_conf *conf, const char *path, char error[VSW_CONF_
 			 strerror(errno));
 		return rc;
 	}
-	if (fstat(fileno(file), &st) == 0 && st.st_size > FILE_BYTES_MAX) {
+	if (st.st_size > FILE_BYTES_MAX) {
 		fclose(file);
 		snprintf(error, VSW_CONF_ERROR_SIZE,
 			 "%.1024s: it has %lld bytes; a configuration has at most %d", path,
