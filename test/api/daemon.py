@@ -145,7 +145,7 @@ class Daemon:
         return process
 
     def join(self, path):
-        """@return a host's connection to a plain socket."""
+        """@return a connection to a socket of vswd that wants no line: a plain one, the API's."""
         sock = socket.socket(socket.AF_UNIX)
         sock.settimeout(WAIT)
         sock.connect(path)
@@ -154,9 +154,7 @@ class Daemon:
     def dial(self, cid, port=1000):
         """A host's connection to a guest's port. @return socket and the port that OK named."""
         def attempt():
-            sock = socket.socket(socket.AF_UNIX)
-            sock.settimeout(WAIT)
-            sock.connect(f"{self.folder}/vm{cid}.vsock")
+            sock = self.join(f"{self.folder}/vm{cid}.vsock")
             sock.sendall(f"CONNECT {port}\n".encode())
             line = b""
             while not line.endswith(b"\n"):

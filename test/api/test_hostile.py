@@ -55,9 +55,7 @@ class Hostile(unittest.TestCase):
         wait_for(lambda: self.count_fds() <= self.n_fds, "descriptors to be closed")
 
     def connect(self):
-        sock = socket.socket(socket.AF_UNIX)
-        sock.settimeout(WAIT)
-        sock.connect(self.d.api)
+        sock = self.d.join(self.d.api)
         self.socks.append(sock)
         return sock
 
@@ -203,9 +201,7 @@ class Hostile(unittest.TestCase):
                         "ASAN_OPTIONS": "verify_asan_link_order=0"})
 
         def connect(request):
-            sock = socket.socket(socket.AF_UNIX)
-            sock.settimeout(WAIT)
-            sock.connect(d.api)
+            sock = d.join(d.api)
             sock.sendall(request + b" HTTP/1.1\r\nHost: x\r\n\r\n")
             return sock
 

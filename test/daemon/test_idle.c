@@ -11,10 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "duo.h"
+#include "vsw_now.h"
 
 /* Between the last work and the next, at most: around the moment when vswd goes to sleep. */
 #define PAUSE_MAX_US 150
@@ -30,22 +30,13 @@ static const struct variant variants[] = {
 	{"qemu, 3 lcores, apart", VSW_GUEST_QEMU, three_lcores, .n_vms = 3, .vm_items = apart},
 };
 
-static uint64_t
-now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
 /* Not a sleep: that would end when it suits the kernel, and always the same. */
 static void
 pause_a_while(void)
 {
-	uint64_t until = now_ns() + (uint64_t)rand() % (PAUSE_MAX_US * 1000);
+	uint64_t until = vsw_now_ns() + (uint64_t)rand() % (PAUSE_MAX_US * 1000);
 
-	while (now_ns() < until)
+	while (vsw_now_ns() < until)
 		__builtin_ia32_pause();
 }
 

@@ -9,9 +9,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 static char no_files[64]; /* while it exists */
@@ -84,15 +81,13 @@ test_hosts_wait(struct env *e)
 static void
 test_vmms_wait(struct env *e)
 {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	struct neighbours nb = neighbours_up(e);
+	struct vmm waits;
 	struct pair p;
-	int fd = env_own_fd(e, socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
 	uint64_t deadline = vsw_guest_now_ms() + WAIT_MS;
 
 	let_there_be_none(e);
-	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", env_vhost_path(e, 0));
-	check(e, connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) == 0);
+	waits = vmm_connect(e, 0);
 	while (env_count_in_log(e, "no VMM can connect") == 0) {
 		pump_fd(e, -1, 0, 10);
 		check(e, vsw_guest_now_ms() < deadline);
@@ -103,6 +98,7 @@ test_vmms_wait(struct env *e)
 	guest_up(e, 0, NULL);
 	p = pair_from_host(e, 0, 66);
 	pair_check(e, &p);
+	vmm_close(e, &waits);
 	neighbours_check(e, &nb);
 }
 

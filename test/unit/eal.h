@@ -13,13 +13,13 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <rte_eal.h>
 #include <rte_timer.h>
 
 #include "vsw_base.h"
+#include "vsw_now.h"
 
 /** For everything that must happen: generous, the machine is slow and busy. */
 #define WAIT_MS 10000
@@ -90,10 +90,7 @@ eal_down(void)
 static inline uint64_t
 now_us(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+	return vsw_now_ns() / 1000;
 }
 
 static inline uint64_t
