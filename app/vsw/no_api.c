@@ -11,9 +11,8 @@ bool
 guest_uds_path(const char *who, char *path, size_t size, char *why, size_t why_size)
 {
 	snprintf(why, why_size,
-		 "this vsw cannot ask vswd where guest %s is; its uds-path would do, or, in a "
-		 "guest, its "
-		 "CID",
+		 "this vsw cannot ask vswd where guest %s is; its uds-path would do, or, "
+		 "in a guest, its CID",
 		 who);
 	return false;
 }
